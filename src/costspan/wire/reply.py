@@ -1,0 +1,191 @@
+"""A reply on its way to the program: watched at O(1) a chunk, read once when it is over."""
+
+from collections.abc import Callable
+from time import perf_counter
+
+from costspan import names
+from costspan.call import Call, Usage
+from costspan.wire import headers as reply_headers
+from costspan.wire.body import Choices, Tail, UsageRemover, count_events, last_usage, sse_backwards, sse_forwards
+from costspan.wire.compression import Deflater, Inflater
+from costspan.wire.fields import decode, read_error_body
+from costspan.wire.headers import Headers
+from costspan.wire.route import Format
+
+DONE = b"[DONE]"
+
+
+def read_document(format_: Format, content: bytes, call: Call, headers: Headers) -> None:
+    """Note a whole reply. What claims to be JSON and is not, or is nothing, counts as broken before its usage."""
+    if content[:1] != b"{" and _is_events(content, headers):
+        events = Reply(format_, call, {name: value for name, value in headers.items() if name != b"content-encoding"})
+        events.watch(_raise)(content)
+        events.finish(exhausted=True)
+        return
+    format_.read(content, call)
+    if reply_headers.STATED_COST in headers:
+        reply_headers.read_cost(headers, call)
+    call.complete = call.usage is not None or _is_whole(content, headers)
+
+
+def _is_events(content: bytes, headers: Headers) -> bool:
+    start = content[:64].lstrip()
+    if start[:1] in (b"{", b"["):
+        return False
+    return start.startswith((b"data:", b"event:")) or b"event-stream" in headers.get(b"content-type", b"event-stream")
+
+
+def _raise(error: Exception) -> None:
+    raise error
+
+
+def _is_whole(content: bytes, headers: Headers) -> bool:
+    if b"json" not in headers.get(b"content-type", b"json"):
+        return True
+    return decode(content) is not None
+
+
+class Reply:
+    """The bytes of one reply as they pass. `watch` makes the step that sees each chunk, and says what the program is to see."""
+
+    __slots__ = (
+        *("_choices", "_deflater", "_expects_usage", "_first", "_format", "_headers"),
+        *("_inflater", "_last", "_remover", "_tail", "call"),
+    )
+
+    def __init__(self, format_: Format, call: Call, headers: Headers) -> None:
+        self._format = format_
+        self._headers = headers
+        self.call = call
+        self._tail = Tail()
+        self._first = 0.0
+        self._last: Callable[[], float] = lambda: 0.0
+        self._remover: UsageRemover | None = None
+        self._deflater: Deflater | None = None
+        self._choices: Choices | None = None
+        self._expects_usage = False
+        encoding = headers.get(b"content-encoding", b"").decode("latin-1").strip().lower()
+        self._inflater = Inflater(encoding) if encoding not in ("", "identity") else None
+        if format_.choices is not None and call.stream and call.asked and names.REQUEST_CHOICE_COUNT in call.asked:
+            self._choices = Choices(format_.choices)
+
+    def expect_usage(self, remove: bool) -> None:
+        """Usage was asked for: by the program, or (`remove`) by us, in which case it is taken out again."""
+        self._expects_usage = True
+        if not remove or b"event-stream" not in self._headers.get(b"content-type", b"event-stream"):
+            return
+        if self._inflater is not None:  # compressed all the same, though we asked for identity
+            self._deflater = Deflater.of(self._headers.get(b"content-encoding", b"").strip().lower())
+            if self._deflater is None:
+                return
+        self._remover = UsageRemover()
+
+    def watch(self, failed: Callable[[Exception], None]) -> Callable[[bytes], bytes]:
+        """The step for each chunk: a closure, since attributes would cost as much as the work. An exception of ours goes
+        to `failed`, and from then on bytes pass unseen."""
+        tail = self._tail
+        append, limit = tail.parts.append, tail.limit
+        last, size, broken = 0.0, 0, False
+        self._last = lambda: last
+        inflate = self._inflater.feed if self._inflater is not None else None
+        look = self._choices.feed if self._choices is not None else None
+        remove = self._remover.feed if self._remover is not None else None
+        deflate = self._deflater.feed if self._deflater is not None else None
+
+        def step(chunk: bytes) -> bytes:
+            nonlocal last, size, limit, broken
+            if broken:
+                return chunk
+            try:
+                last = perf_counter()
+                if not self._first:
+                    self._first = last
+                clear = chunk if inflate is None else inflate(chunk)
+                append(clear)
+                size += len(clear)
+                if size > limit:
+                    size, limit = tail.shorten(), tail.limit
+                if look is not None:
+                    look(clear)
+                if remove is None:
+                    return chunk
+                return remove(chunk) if deflate is None else deflate(remove(clear))
+            except Exception as error:  # noqa: BLE001 - the tap's own step: DESIGN 3.5
+                broken = True
+                failed(error)
+                return (self._remover.release() if self._remover is not None else b"") + chunk
+
+        return step
+
+    def flush(self) -> bytes:
+        """What is still to be handed on when the stream ends."""
+        rest = self._remover.flush() if self._remover is not None else b""
+        return rest if self._deflater is None else self._deflater.feed(rest) + self._deflater.end()
+
+    # -- afterwards
+    def finish(self, exhausted: bool) -> None:
+        """Read what was kept. `exhausted`: the end was reached, rather than the program closing early."""
+        call = self.call
+        data = self._tail.data()
+        start = data[:64].lstrip()[:1]
+        document = not self._tail.cut and start in (b"{", b"[")
+        if (call.status or 0) >= 400:
+            read_error_body(data, call)
+            return
+        if document:
+            if exhausted or data:
+                self._format.read(data, call)
+            done = False
+        else:
+            done = self._read_events(data)
+        self._read_ends(data)
+        if self._choices is not None and self._choices.reasons:
+            call.finish_reasons = [reason for _, reason in sorted(self._choices.reasons.items())]
+        reply_headers.read_cost(self._headers, call)
+        finished = done or call.finish_reasons is not None or (call.usage is not None and self._format.final_usage)
+        if call.usage is not None and not (finished or exhausted):
+            call.usage = None  # a count on the way is not the call's usage
+        broken = exhausted and self._is_broken(data, document)
+        call.complete = call.usage is not None or done or (exhausted and not broken) or (finished and not self._expects_usage)
+
+    def _is_broken(self, data: bytes, document: bool) -> bool:
+        """Whether a reply that reached its end is still not whole: undecodable, or a JSON document cut short."""
+        if self._inflater is not None and not self._inflater.readable:
+            return True
+        if document or not data:
+            return not _is_whole(data, self._headers)
+        streamed = self.call.stream or _is_events(data, self._headers)
+        return streamed and self._format.says_end and self.call.finish_reasons is None
+
+    def _read_events(self, data: bytes) -> bool:
+        """Events from the last one back until one says that nothing before it matters. True if the end mark was among them."""
+        done = False
+        for payload in sse_backwards(data):
+            if payload == DONE:
+                done = True
+            elif self._format.read(payload, self.call):
+                break
+        return done
+
+    def _read_ends(self, data: bytes) -> None:
+        """A last event longer than the tail: its usage stands in the tail, model and id in the first events."""
+        call = self.call
+        if not self._tail.cut:
+            return
+        if call.usage is None and (usage := last_usage(data)):
+            self._format.read(b'{"usage":' + usage + b"}", call)
+        if call.response_model is None or call.response_id is None:
+            kept: Usage | None = call.usage
+            for payload in sse_forwards(self._tail.head):
+                self._format.read(payload, call)
+                if call.response_model is not None:
+                    break
+            call.usage = kept
+
+    def time(self, call: Call, began: float) -> None:
+        """Time to first chunk and mean time between chunks, for streams."""
+        if call.stream and self._first and (call.status or 0) < 400:
+            call.first_chunk = self._first - began
+            events = self._tail.dropped_events + count_events(self._tail.data())
+            if events > 1:
+                call.per_chunk = (self._last() - self._first) / (events - 1)
