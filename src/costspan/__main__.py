@@ -1,0 +1,46 @@
+"""The `costspan` command: the command line of the ledger, or what to install for it."""
+
+import os
+import sys
+
+EXTRA = frozenset(("typer", "click", "rich", "duckdb", "pyarrow", "grpc", "uvicorn"))
+"""What the extra `ledger` brings."""
+
+
+def main() -> None:
+    """Runs the command line. Exit codes: 0, 1 for a failure, 2 for wrong usage or a missing extra."""
+    try:
+        from costspan.ledger.cli import app  # noqa: PLC0415 - the extra may not be installed
+        from costspan.ledger.errors import LedgerError, UsageError  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        sys.exit(_advise(error))
+    try:
+        app()
+    except ModuleNotFoundError as error:
+        sys.exit(_advise(error))
+    except UsageError as error:
+        _complain(str(error))
+        sys.exit(2)
+    except LedgerError as error:
+        _complain(str(error))
+        sys.exit(1)
+    except BrokenPipeError:
+        # the reader (head, less) has seen enough; what is left in the buffer must not be tried again at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def _advise(error: ModuleNotFoundError) -> int:
+    """Says what to install where a module of the extra is missing; any other missing module is a defect."""
+    if (error.name or "").partition(".")[0] not in EXTRA:
+        raise error
+    _complain(f"the command line needs {error.name}: pip install 'costspan[ledger]'")
+    return 2
+
+
+def _complain(text: str) -> None:
+    sys.stderr.write(f"costspan: {text}\n")
+
+
+if __name__ == "__main__":
+    main()

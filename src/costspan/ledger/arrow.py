@@ -1,0 +1,50 @@
+"""Rows become an Arrow table, which DuckDB reads without another copy: an insert takes a tenth of row by row."""
+# pyarrow ships no types, so nothing that comes from it has one.
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false
+
+from collections.abc import Sequence
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Any, Final
+
+import pyarrow as pa
+
+from costspan.ledger.rows import Kind
+
+_PLACES: Final = 10**12
+_EXACT_BELOW: Final = 1_000.0
+"""Below it, a double times 10**12 is off by less than half, so rounding gives the decimal that its repr spells."""
+
+_TYPES: Final[dict[Kind, Any]] = {
+    "text": pa.string(),
+    "int": pa.int64(),
+    "float": pa.float64(),
+    "bool": pa.bool_(),
+    "time": pa.timestamp("us"),
+}
+_MONEY: Final = pa.decimal128(18, 12)
+
+
+def trillionths(cost: float | None) -> int | None:
+    """The cost in 10**-12 of its currency, equal to the decimal its repr spells (to 12 places)."""
+    if cost is None:
+        return None
+    if cost < _EXACT_BELOW:
+        return round(cost * _PLACES)
+    return int((Decimal(repr(cost)) * _PLACES).to_integral_value(ROUND_HALF_EVEN))
+
+
+def _money(costs: Sequence[float | None]) -> Any:
+    """Floats as decimal(18,12): whole trillionths as an integer decimal, whose bytes are then read with 12 places."""
+    whole = pa.array([trillionths(cost) for cost in costs], pa.int64()).cast(pa.decimal128(19, 0))
+    return pa.Array.from_buffers(_MONEY, len(whole), whole.buffers())
+
+
+def to_arrow(rows: Sequence[Sequence[Any]], columns: dict[str, Kind]) -> object:
+    """Rows, in the order of `columns`, as an Arrow table."""
+    values = list(zip(*rows, strict=True)) if rows else [() for _ in columns]
+    arrays = [
+        _money(column) if kind == "money" else pa.array(column, _TYPES[kind])
+        for column, kind in zip(values, columns.values(), strict=True)
+    ]
+    return pa.table(dict(zip(columns, arrays, strict=True)))

@@ -1,0 +1,128 @@
+"""Asking a running server: DuckDB lets one process open a ledger, so the one that has it answers for the others.
+
+The server writes ``<store>.server.json`` (readable by its user only): its process, the address of a loopback endpoint, and a
+random token. Only validated questions travel, never SQL.
+"""
+
+import http.client
+import os
+import secrets
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from costspan.ledger.errors import LedgerError, ServerError, StoreError, UsageError
+from costspan.ledger.ports import leads_to_loopback
+from costspan.ledger.query import Question
+from costspan.ledger.report import Result, from_wire
+
+PATH: Final = "/costspan/report"
+TIMEOUT_SECONDS: Final = 300
+CONNECT_SECONDS: Final = 2
+
+
+class Address(msgspec.Struct):
+    """What stands in the server file."""
+
+    pid: int
+    url: str
+    token: str
+
+
+def server_file(store: Path) -> Path:
+    """Where a server of `store` says how to ask it."""
+    return store.with_name(f"{store.name}.server.json")
+
+
+def publish(store: Path, port: int) -> Address:
+    """Writes the server file, whole or not at all, for this user's eyes only.
+
+    Raises:
+        StoreError: it can't be written.
+    """
+    address = Address(os.getpid(), f"http://127.0.0.1:{port}", secrets.token_urlsafe(32))
+    path = server_file(store)
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    try:
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(msgspec.json.encode(address))
+        draft.replace(path)
+    except OSError as error:
+        raise StoreError(f"{path}: can't be written ({error.strerror}). Choose another place with --store PATH.") from error
+    return address
+
+
+def withdraw(store: Path, address: Address) -> None:
+    """Removes the server file, if it is still that server's."""
+    if _read(server_file(store)) == address:
+        server_file(store).unlink(missing_ok=True)
+
+
+def ask(store: Path, question: Question) -> Result | None:
+    """The answer of the server that runs on `store`; None where none does. A dead server's file is removed.
+
+    Raises:
+        UsageError: the server says that the question is wrong.
+        ServerError: a server runs there, but gave no answer.
+    """
+    address = _read(server_file(store))
+    if address is None:
+        return None
+    if not _alive(address.pid) or not leads_to_loopback(address.url):
+        withdraw(store, address)
+        return None
+    connection = http.client.HTTPConnection(urlsplit(address.url).netloc, timeout=CONNECT_SECONDS)
+    try:
+        connection.connect()
+    except OSError:  # its number now belongs to another process, or it is about to end
+        withdraw(store, address)
+        return None
+    try:
+        connection.sock.settimeout(TIMEOUT_SECONDS)
+        headers = {"content-type": "application/json", "authorization": f"Bearer {address.token}"}
+        connection.request("POST", PATH, msgspec.json.encode(question), headers)
+        response = connection.getresponse()
+        body = response.read()
+    except (OSError, http.client.HTTPException) as error:
+        raise ServerError(f"the server on {store} (process {address.pid}) gave no answer: {error}") from error
+    finally:
+        connection.close()
+    return _judge(store, response.status, body)
+
+
+def _judge(store: Path, status: int, body: bytes) -> Result:
+    try:
+        if status == 200:
+            return from_wire(body)
+        message = msgspec.json.decode(body, type=dict[str, str])["message"]
+    except (msgspec.DecodeError, KeyError, ValueError) as error:
+        raise ServerError(
+            f"the server on {store} gave an answer that this costspan can't read; is it another version?"
+        ) from error
+    raise (UsageError if status == 400 else LedgerError)(message)
+
+
+def allowed(headers: Mapping[str, str], token: str) -> bool:
+    """Whether a request to the report endpoint has the token, and was addressed to this machine by a loopback name."""
+    given = headers.get("authorization", "").encode()
+    return leads_to_loopback(f"//{headers.get('host', '')}") and secrets.compare_digest(given, f"Bearer {token}".encode())
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _read(path: Path) -> Address | None:
+    with suppress(OSError, msgspec.DecodeError):
+        return msgspec.json.decode(path.read_bytes(), type=Address)
+    return None

@@ -1,0 +1,169 @@
+"""The ledger's server: OTLP over HTTP and gRPC into one store, and reports for those who ask."""
+
+import asyncio
+import logging
+import socket
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+
+import msgspec
+import uvicorn
+
+from costspan.ledger import otlp, remote
+from costspan.ledger.errors import LedgerError, ServerError, UsageError
+from costspan.ledger.grpc import GrpcReceiver
+from costspan.ledger.intake import Intake
+from costspan.ledger.ports import claim, is_loopback
+from costspan.ledger.query import Question
+from costspan.ledger.receiver import Receiver, Reply
+from costspan.ledger.report import Result, run, to_wire
+from costspan.ledger.store import Store, default_path
+from costspan.ledger.writer import Writer
+
+HTTP_PORT: Final = 4318
+GRPC_PORT: Final = 4317
+GRACE_SECONDS: Final = 5.0
+START_SECONDS: Final = 10.0
+_as_question = msgspec.json.Decoder(Question).decode
+
+
+class Server:
+    """A running ledger, in threads of this process::
+
+        with Server(store=path, http_port=0, grpc_port=0) as server:
+            ... server.http_port ... server.report("spend", by=("team",))
+
+    Port 0 takes a free one. Leaving the block stops taking requests, stores what was taken, and closes the file.
+
+    Raises (on entering):
+        StoreError: the store can't be used.
+        ServerError: a port is taken.
+    """
+
+    def __init__(
+        self,
+        store: Path | str | None = None,
+        *,
+        host: str = "127.0.0.1",
+        http_port: int = HTTP_PORT,
+        grpc_port: int = GRPC_PORT,
+    ) -> None:
+        self.path = Path(store).expanduser().absolute() if store is not None else default_path()
+        self.host = host
+        self.http_port = http_port
+        self.grpc_port = grpc_port
+
+    def __enter__(self) -> "Server":
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Opens the store, then listens. What was opened is closed again where a later step fails."""
+        self.store = Store(self.path)
+        self._writer = Writer(self.store)
+        with ExitStack() as undo:
+            undo.callback(self.store.close)
+            undo.callback(self._writer.close)
+            http_socket = undo.enter_context(claim(self.host, self.http_port, "--otlp-http-port"))
+            report_socket = undo.enter_context(claim("127.0.0.1", 0, "--host"))
+            report_port: int = report_socket.getsockname()[1]
+            self.http_port = http_socket.getsockname()[1]
+            self._address = remote.publish(self.path, report_port)
+            undo.callback(remote.withdraw, self.path, self._address)
+            intake = Intake()
+            self._grpc = GrpcReceiver(self._writer, intake, self.host, self.grpc_port)
+            self.grpc_port = self._grpc.port
+            undo.pop_all()
+        local = is_loopback(http_socket.getsockname()[0])
+        self._receiver = Receiver(self._writer, intake, self._answer, report_port, local=local)
+        self._listen([http_socket, report_socket])
+
+    def stop(self) -> None:
+        """Takes no more requests, stores those it took, folds the log into the file. Twice is once."""
+        self._uvicorn.should_exit = True
+        self._grpc.close(GRACE_SECONDS)
+        self._thread.join()
+        self._receiver.close()
+        self._writer.close()
+        remote.withdraw(self.path, self._address)
+        self.store.close()
+
+    def report(self, report: str, **options: Any) -> Result:
+        """One report, with the options of `Question`.
+
+        Raises:
+            UsageError: the question makes no sense.
+            StoreError: the store could not be read.
+        """
+        return self.ask(Question(report, **options))
+
+    def ask(self, question: Question) -> Result:
+        """Answers `question` from the store as it is now."""
+        with self.store.reader() as connection:
+            return run(connection, question)
+
+    def _listen(self, sockets: list[socket.socket]) -> None:
+        config = uvicorn.Config(
+            self._receiver,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            ws="none",
+            server_header=False,
+            timeout_graceful_shutdown=int(GRACE_SECONDS),
+        )
+        logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+        self._uvicorn = uvicorn.Server(config)
+        serve = self._uvicorn.serve(sockets=sockets)
+        self._thread = threading.Thread(target=asyncio.run, args=(serve,), name="costspan-ledger-http", daemon=True)
+        self._thread.start()
+        deadline = time.monotonic() + START_SECONDS
+        while not self._uvicorn.started:
+            if time.monotonic() > deadline or not self._thread.is_alive():
+                self.stop()
+                raise ServerError(f"the HTTP server did not start within {START_SECONDS:.0f} s")
+            time.sleep(0.005)
+
+    def _answer(self, headers: Mapping[str, str], body: bytes) -> Reply:
+        """The report endpoint."""
+        if not remote.allowed(headers, self._address.token):
+            return _as_reply(403, "the token of the server file is needed, and a loopback Host")
+        try:
+            return Reply(200, otlp.JSON, to_wire(self.ask(_as_question(body))))
+        except msgspec.DecodeError as error:
+            return _as_reply(400, f"no question: {error}")
+        except UsageError as error:
+            return _as_reply(400, str(error))
+        except LedgerError as error:
+            return _as_reply(503, str(error))
+
+
+def _as_reply(status: int, message: str) -> Reply:
+    return Reply(status, otlp.JSON, msgspec.json.encode({"message": message}))
+
+
+def ask(path: Path, question: Question) -> Result:
+    """Answers `question` from the ledger at `path`: by the server that has it open, else from the file itself.
+
+    Raises:
+        UsageError: the question makes no sense.
+        StoreError: there is no ledger, or it can't be read.
+        ServerError: a server has it, but gave no answer.
+    """
+    answer = remote.ask(path, question)
+    if answer is not None:
+        return answer
+    store = Store(path, read_only=True)
+    try:
+        with store.reader() as connection:
+            return run(connection, question)
+    finally:
+        store.close()
