@@ -1,0 +1,179 @@
+"""The environment and the arguments of ``instrument()`` become one frozen `Settings`, or one clear error."""
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+
+
+class SettingsError(ValueError):
+    """A setting's value is not usable; the message names the setting, the value and what would be."""
+
+
+SECRET = ("secret", "hash_users")
+HIDDEN = "***"
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """Every knob, as documented in docs/settings.md. An argument of ``instrument()`` beats its environment variable."""
+
+    labels: dict[str, str] = {}
+    """COSTSPAN_LABELS: ``team=search,project=ranking``, for every call of this process."""
+    keys: Path | None = None
+    """COSTSPAN_KEYS: TOML file that gives API keys, by fingerprint, a name, a team and an environment."""
+    hash_users: str | None = None
+    """COSTSPAN_HASH_USERS: a secret; ``user.id`` is replaced by its keyed hash before it leaves the process."""
+    secret: str | None = None
+    """COSTSPAN_SECRET: key of request fingerprints; share it where duplicates are to be found across machines."""
+    propagate: frozenset[str] = frozenset()
+    """COSTSPAN_PROPAGATE: hosts (``gateway.internal``, ``.corp.example``) that get ``traceparent``."""
+    prices: tuple[Path, ...] = ()
+    """COSTSPAN_PRICES: TOML files of price overrides, separated as in PATH; later files win."""
+    providers: dict[str, str] = {}
+    """COSTSPAN_PROVIDERS: provider names of hosts of your own, ``llm.corp.example=vllm,localhost:1234=lm_studio``."""
+    stream_usage: str = "auto"
+    """COSTSPAN_STREAM_USAGE: ``auto`` (hosts known to accept it), ``off``, or further hosts, comma-separated."""
+    metric_labels: tuple[str, ...] = ("team", "project")
+    """COSTSPAN_METRIC_LABELS: which labels metrics carry. Never the user."""
+    metric_label_values: int = 200
+    """COSTSPAN_METRIC_LABEL_VALUES: distinct values a label may take in metrics before ``other``."""
+    compat: frozenset[str] = frozenset()
+    """COSTSPAN_COMPAT: older conventions to emit besides, comma-separated; ``1.37`` is known."""
+    baggage: bool = False
+    """COSTSPAN_BAGGAGE: take team, project, user ... from incoming baggage too; off, since callers could spoof it."""
+    log: bool = False
+    """COSTSPAN_LOG: one JSON line a call to the logger ``costspan.call``."""
+
+    def __repr__(self) -> str:
+        fields = msgspec.structs.asdict(self).items()
+        shown = ", ".join(f"{name}={HIDDEN if value and name in SECRET else repr(value)}" for name, value in fields)
+        return f"Settings({shown})"
+
+    def accepts_stream_usage(self, host: str) -> bool:
+        """Whether `host` was named in COSTSPAN_STREAM_USAGE as accepting ``stream_options``."""
+        return host in self.stream_usage.split(",")
+
+
+COMPAT_VERSIONS = frozenset({"1.37"})
+
+
+def _pairs(value: str) -> dict[str, str]:
+    """``a=1,b=2`` as a dict.
+
+    Raises:
+        ValueError: a part has no ``=`` or no name.
+    """
+    pairs: dict[str, str] = {}
+    for part in filter(None, (part.strip() for part in value.split(","))):
+        name, equals, text = part.partition("=")
+        if not equals or not name.strip():
+            raise ValueError(f"{part!r} is not name=value")
+        pairs[name.strip()] = text.strip()
+    return pairs
+
+
+def _names(value: str) -> tuple[str, ...]:
+    return tuple(filter(None, (part.strip() for part in value.split(","))))
+
+
+def _file(value: str) -> Path | None:
+    if not value:
+        return None
+    path = Path(value).expanduser()
+    if not path.is_file():
+        raise ValueError("no such file")
+    return path
+
+
+def _files(value: str) -> tuple[Path, ...]:
+    return tuple(path for part in value.split(os.pathsep) if (path := _file(part)) is not None)
+
+
+def _flag(value: str) -> bool:
+    if value.lower() in ("1", "true", "yes", "on"):
+        return True
+    if value.lower() in ("", "0", "false", "no", "off"):
+        return False
+    raise ValueError("want 1 or 0")
+
+
+def _count(value: str) -> int:
+    count = int(value)
+    if count < 1:
+        raise ValueError("want 1 or more")
+    return count
+
+
+def _hosts(value: str) -> frozenset[str]:
+    return frozenset(host.lower() for host in _names(value))
+
+
+def _compat(value: str) -> frozenset[str]:
+    versions = frozenset(_names(value))
+    if unknown := versions - COMPAT_VERSIONS:
+        raise ValueError(f"unknown {', '.join(sorted(unknown))}; known: {', '.join(sorted(COMPAT_VERSIONS))}")
+    return versions
+
+
+def _metric_labels(value: str) -> tuple[str, ...]:
+    labels = _names(value)
+    if "user" in labels or "session" in labels:
+        raise ValueError("user and session are unbounded and never become metric labels; ask the ledger")
+    return labels
+
+
+_PARSERS: dict[str, Callable[[str], Any]] = {
+    "labels": _pairs,
+    "keys": _file,
+    "hash_users": str,
+    "secret": str,
+    "propagate": _hosts,
+    "prices": _files,
+    "providers": _pairs,
+    "stream_usage": lambda value: ",".join(_names(value.lower())) or "auto",
+    "metric_labels": _metric_labels,
+    "metric_label_values": _count,
+    "compat": _compat,
+    "baggage": _flag,
+    "log": _flag,
+}
+
+
+def _as_text(name: str, value: object) -> str:
+    """An argument as its environment variable would be written, so that both go through one parser."""
+    if isinstance(value, bool):
+        return "1" if value else "0"
+    if isinstance(value, list | tuple | set | frozenset):
+        joiner = os.pathsep if name == "prices" else ","
+        return joiner.join(str(part) for part in value)  # pyright: ignore[reportUnknownVariableType,reportUnknownArgumentType]
+    return str(value)
+
+
+def load(environ: Mapping[str, str] | None = None, **arguments: object) -> Settings:
+    """Settings from COSTSPAN_* and from arguments, which win.
+
+    Raises:
+        SettingsError: an unknown argument, or a value that its setting does not take.
+    """
+    environ = os.environ if environ is None else environ
+    if unknown := set(arguments) - set(_PARSERS):
+        raise SettingsError(f"unknown setting {', '.join(sorted(unknown))}; known: {', '.join(sorted(_PARSERS))}")
+    values: dict[str, Any] = {}
+    for name, parse in _PARSERS.items():
+        variable = "COSTSPAN_" + name.upper()
+        argument = arguments.get(name)
+        if parse is _pairs and isinstance(argument, Mapping):  # needs no parsing, and may hold what would separate pairs
+            pairs = cast("Mapping[object, object]", argument)
+            values[name] = {str(key): str(value) for key, value in pairs.items() if value is not None}
+            continue
+        where, text = (f"{name}=", _as_text(name, argument)) if argument is not None else (variable, environ.get(variable))
+        if text is None or (text == "" and argument is None):
+            continue
+        try:
+            values[name] = parse(text.strip())
+        except (ValueError, OSError, RuntimeError) as error:  # the last: no such user's home directory
+            shown = HIDDEN if name in SECRET else repr(text)
+            raise SettingsError(f"{where} {shown}: {error}") from error
+    return Settings(**values)
