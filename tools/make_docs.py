@@ -22,7 +22,7 @@ from costspan.ledger.demo.command import demo
 from costspan.ledger.query import FIELDS
 from costspan.ledger.report import REPORTS
 from costspan.prices import override_file
-from costspan.wire import compatible
+from costspan.wire import compatible, hosts
 
 ROOT: Final = Path(__file__).parents[1]
 MEANINGS: Final[dict[str, dict[str, list[str]]]] = tomllib.loads(
@@ -118,15 +118,15 @@ def metric_rows(metrics: Iterable[names.Metric]) -> Iterator[tuple[str, str, str
 
 def host_rows() -> Iterator[tuple[str, str]]:
     """Provider and its hosts."""
-    hosts: dict[str, list[str]] = {}
-    for host, provider in compatible.HOSTS.items():
-        hosts.setdefault(provider, []).append(host)
-    for suffix, provider in compatible.SUFFIXES:
-        hosts.setdefault(provider, []).append("*" + suffix)
-    for port, provider in compatible.LOCAL_PORTS.items():
-        hosts.setdefault(provider, []).append(f"localhost:{port}")
-    for provider, found in hosts.items():
-        yield f"`{provider}`", code(found)
+    found: dict[str, list[str]] = {}
+    for host, provider in hosts.HOSTS.items():
+        found.setdefault(provider, []).append(host)
+    for suffix, provider in hosts.SUFFIXES:
+        found.setdefault(provider, []).append("*" + suffix)
+    for port, provider in hosts.LOCAL_PORTS.items():
+        found.setdefault(provider, []).append(f"localhost:{port}")
+    for provider, names_of_it in found.items():
+        yield f"`{provider}`", code(names_of_it)
 
 
 def ending_rows() -> Iterator[tuple[str, str]]:

@@ -107,6 +107,8 @@ class Call(msgspec.Struct, gc=False):
     price_version: str | None = None
     context_window: int | None = None
     batch: bool = False
+    free: bool = False
+    """The provider's documentation says that this endpoint costs nothing."""
     # time
     started_ns: int = 0
     duration: float = 0.0

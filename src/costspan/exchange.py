@@ -21,8 +21,8 @@ from costspan.call import Attempt, Call
 from costspan.logical import Logical, current_logical, end_with
 from costspan.telemetry import Opened
 from costspan.wire import headers as reply_headers
-from costspan.wire.fields import MESSAGE_CHARACTERS, read_error_body
-from costspan.wire.reply import Reply, read_document
+from costspan.wire.fields import MESSAGE_CHARACTERS
+from costspan.wire.reply import Reply, read_document, read_refusal
 from costspan.wire.route import Route, Sent
 from costspan.wire.secrets import masked
 
@@ -166,7 +166,7 @@ class Exchange:
             return self.reply
         try:
             if status >= 400:
-                read_error_body(content, call)
+                read_refusal(self.route.format, content, call, headers)
             else:
                 read_document(self.route.format, content, call, headers)
         except Exception as failure:  # noqa: BLE001 - guarded apart: a reply that we can't read still ends its call
@@ -253,11 +253,17 @@ class Exchange:
             self.opened.span.end()
 
 
+def _is_same(outer: Call, route: Route, host: str) -> bool:
+    return outer.endpoint == route.format.endpoint and outer.host == host and not outer.duration
+
+
 def begin(route: Route, sent: Sent, host: str, port: int, headers: Mapping[str, str]) -> Exchange | None:
     """Open the call that this request is, or the next attempt of one. None where it is none of ours."""
     active = state.active
     if active is None or active.telemetry.suppressed():
         return None
+    if (outer := active.telemetry.sending()) is not None and _is_same(outer, route, host):
+        return None  # one client works by another (an httpx transport of aiohttp): the outer one tells
     logical = current_logical()
     if logical is not None and logical.closed:
         logical = None
@@ -270,6 +276,7 @@ def begin(route: Route, sent: Sent, host: str, port: int, headers: Mapping[str, 
     call = Call(route.provider, route.format.operation, route.format.endpoint, route.format.api_type, host, port)
     if not route.format.ask(sent, call) and not route.known:
         return None
+    call.free = route.format.free
     call.key = key
     call.labels = active.attribution(key)
     if key in active.keys:

@@ -33,6 +33,7 @@ from costspan.settings import Settings
 
 NANOSECONDS = 1_000_000_000
 SUPPRESSED = "suppress_instrumentation"
+_SENDING = otel_context.create_key("costspan-sending")
 _PROPAGATOR = TraceContextTextMapPropagator()
 _call_log = logging.getLogger(names.CALL_LOGGER)
 
@@ -69,7 +70,13 @@ class Telemetry:
         span = self.tracer.start_span(
             name, parent, SpanKind.CLIENT, attributes.at_start(call), start_time=call.started_ns, record_exception=False
         )
-        return Opened(span, set_span_in_context(span, parent))
+        return Opened(span, Context({**set_span_in_context(span, parent), _SENDING: call}))
+
+    @staticmethod
+    def sending() -> Call | None:
+        """The call whose request is being sent here, by a client that may use another one for it."""
+        sending = otel_context.get_value(_SENDING)
+        return sending if isinstance(sending, Call) else None
 
     @staticmethod
     def trace_headers(opened: Opened) -> dict[str, str]:

@@ -3,9 +3,12 @@
 ``request`` and ``reply`` are as on the wire, but for what makes them readable: bodies may be JSON instead of text, a stream
 is a list of ``events`` (``newline``, ``before_each``, ``named``: how they are written; ``rest``: the beginning of one more;
 ``broken``: the connection breaks at the end; ``when_asked``: what the server sends where usage is asked for), and
-``{"$repeat": text, "times": n}`` stands for a long string. ``expected`` gives span attributes; null ones must be absent.
+``{"$repeat": text, "times": n}`` stands for a long string. ``framing`` is ``lines`` for a stream of JSON lines, ``array`` for
+one JSON array that grows; without it, events are server-sent ones. ``{"$base64": text}`` as a body is that many bytes.
+``expected`` gives span attributes; null ones must be absent.
 """
 
+import base64
 import json
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,13 +34,23 @@ def _whole(value: Any) -> Any:
     return [_whole(part) for part in value] if isinstance(value, list) else value
 
 
+def _body(value: Any) -> bytes:
+    if isinstance(value, dict) and "$base64" in value:
+        return base64.b64decode(value["$base64"])
+    return _text(value).encode()
+
+
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
 def events(reply: dict[str, Any], key: str = "events") -> bytes:
-    """The events of `reply` as server-sent ones."""
+    """The events of `reply` in its framing."""
     newline, before = reply.get("newline", "\n"), reply.get("before_each", "")
+    if reply.get("framing") == "lines":
+        return ("".join(_text(event) + newline for event in reply[key]) + reply.get("rest", "")).encode()
+    if reply.get("framing") == "array":
+        return ("[" + f"{newline},{newline}".join(map(_text, reply[key])) + reply.get("rest", newline + "]")).encode()
     written: list[str] = []
     for event in reply[key]:
         name = f"event: {event['type']}{newline}" if reply.get("named") and isinstance(event, dict) else ""
@@ -58,7 +71,7 @@ def load(path: Path) -> Case:
         b"" if body is None or form else _text(body).encode(),
         reply["status"],
         reply["headers"],
-        events(reply) if "events" in reply else _text(reply["body"]).encode(),
+        events(reply) if "events" in reply else _body(reply["body"]),
         events(reply, "when_asked") if "when_asked" in reply else None,
         form,
     )

@@ -13,10 +13,9 @@ from costspan.wire.body import (
     Tail,
     UsageRemover,
     last_usage,
-    sse_backwards,
-    sse_forwards,
     without_usage,
 )
+from costspan.wire.framing import sse_backwards, sse_forwards
 from costspan.wire.openai import choices_of
 
 NEWLINES = st.sampled_from(["\n", "\r\n", "\r"])

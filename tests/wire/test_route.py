@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from costspan.settings import Settings
-from costspan.wire.compatible import HOSTS, provider_of
+from costspan.wire.hosts import HOSTS, provider_of
 from costspan.wire.routes import router
 
 MATCH = router(Settings()).match

@@ -96,13 +96,9 @@ def _tell(call: Call, cost: float | None, currency: str | None, source: str | No
     call.cost, call.currency, call.cost_source, call.cost_state, call.price_version = cost, currency, source, state, None
 
 
-MODERATION: Final = "moderation"
-"""OpenAI: "the moderation endpoint is free to use"; hosts that charge for theirs state a usage."""
-
-
 def _why_no_usage(call: Call) -> str | None:
     """Refused and redirected requests are not billed: nothing to say. A whole reply without usage: unmetered. Else: partial."""
-    if call.operation == MODERATION and call.complete:
+    if call.free and call.complete:
         return None
     if call.unsent or (call.status is not None and call.status >= 300):
         return None

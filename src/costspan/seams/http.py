@@ -7,19 +7,18 @@ relies on are in docs/design.md; tests hold them against real sockets.
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import wraps
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 from costspan import exchange as core
-from costspan.active import Active, state
+from costspan.active import state
 from costspan.exchange import Exchange, guarded, internal_error, tap_failed
 from costspan.seams import change
 from costspan.seams.background import later, unfinished
+from costspan.seams.find import Found, look_up
 from costspan.seams.patch import Patched, replace
 from costspan.wire.body import without_usage
 from costspan.wire.reply import Reply
-from costspan.wire.route import Route, Sent
-
-DEFAULT_PORTS = {"https": 443, "http": 80}
+from costspan.wire.route import Sent
 
 
 class Tap:
@@ -115,18 +114,6 @@ def taps(library: ModuleType) -> tuple[type[Tap], type[Tap]]:
     return SyncTap, AsyncTap
 
 
-class Found(NamedTuple):
-    """A matched request: its route, and the parts of its URL that told."""
-
-    route: Route
-    host: str
-    port: int
-    path: str
-
-
-REMEMBERED = 1024
-
-
 def find(request: Any) -> Found | None:
     """The route of a request. Costs well under a microsecond where there is none: the path's last segment tells first.
 
@@ -138,25 +125,16 @@ def find(request: Any) -> Found | None:
     try:
         parts = request.url._uri_reference
         path = parts.path
-        if not active.router.knows(path):
+        if not active.router.knows(parts.host, path):
             return None
         key = (request.method, parts.host, parts.port, path, parts.scheme)
-        return active.found.get(key) or _find(active, request, key)
+        if (found := active.found.get(key)) is not None:
+            return found
+        url = request.url
+        return look_up(active, key, scheme=url.scheme, host=url.host, port=url.port, path=url.path)
     except Exception as error:  # noqa: BLE001 - `guarded`, without the price of its call for every request
         internal_error("http.find", error)
         return None
-
-
-def _find(active: Active, request: Any, key: tuple[Any, ...]) -> Found | None:
-    """Ask the router, and remember a match: URLs of inference calls are few, but for those that fetch an answer by its id."""
-    url = request.url
-    route = active.router.match(request.method, url.host, url.port or 0, url.path)
-    if route is None:
-        return None
-    found = Found(route, url.host, url.port or DEFAULT_PORTS.get(url.scheme, 443), url.path)
-    if not route.format.fetch and len(active.found) < REMEMBERED:
-        active.found[key] = found
-    return found
 
 
 class Seam:

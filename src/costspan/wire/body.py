@@ -1,7 +1,9 @@
 """Bytes of replies, without IO: what a stream leaves behind, its events, and taking our usage out of it."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+
+from costspan.wire.framing import SSE, Framing, sse_forwards
 
 HEAD_BYTES = 8 * 1024
 TAIL_BYTES = 64 * 1024
@@ -12,9 +14,10 @@ DOCUMENT_BYTES = 1024 * 1024
 class Tail:
     """What is kept of a reply that passes by: its first 8 KB and its last 64 KB, at O(1) a chunk."""
 
-    __slots__ = ("cut", "dropped_events", "head", "limit", "parts")
+    __slots__ = ("_framing", "cut", "dropped_events", "head", "limit", "parts")
 
-    def __init__(self) -> None:
+    def __init__(self, framing: Framing = SSE) -> None:
+        self._framing = framing
         self.parts: list[bytes] = []
         self.head = b""
         self.cut = False
@@ -29,12 +32,12 @@ class Tail:
         """
         data = b"".join(self.parts)
         if not self.cut:
-            if self.limit < DOCUMENT_BYTES and data.lstrip()[:1] in (b"{", b"["):
+            if self.limit < DOCUMENT_BYTES and is_document(data, self._framing):
                 self.limit = DOCUMENT_BYTES
                 self.parts[:] = [data]
                 return len(data)
             self.cut, self.head, self.limit = True, data[:HEAD_BYTES], 2 * TAIL_BYTES
-        self.dropped_events += count_events(data[:-TAIL_BYTES])
+        self.dropped_events += self._framing.count(data[:-TAIL_BYTES])
         self.parts[:] = [data[-TAIL_BYTES:]]
         return len(self.parts[0])
 
@@ -45,39 +48,10 @@ class Tail:
         return data
 
 
-def count_events(data: bytes) -> int:
-    """How many server-sent events end in `data`; a separator cut in two at its edge is missed."""
-    return data.count(b"\r\n\r\n") if b"\r\n" in data else data.count(b"\n\n")
-
-
-def _lines(data: bytes) -> bytes:
-    """`data` with ``\\r\\n`` and ``\\r`` as ``\\n``; JSON escapes both, so payloads are untouched."""
-    return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in data else data
-
-
-def _payload(event: bytes) -> bytes:
-    """The ``data`` of one server-sent event: its lines joined, comments and other fields left out."""
-    if b"\n" not in event.strip(b"\n"):
-        line = event.strip(b"\n")
-        return line[5:].strip() if line.startswith(b"data:") else b""
-    return b"\n".join(line[5:].lstrip(b" ") for line in event.split(b"\n") if line.startswith(b"data:")).strip()
-
-
-def sse_backwards(data: bytes) -> Iterator[bytes]:
-    """Payloads of the server-sent events in `data`, last first; the first one may be the rest of a cut event."""
-    data = _lines(data)
-    end = len(data)
-    while end > 0:
-        start = data.rfind(b"\n\n", 0, end)
-        payload = _payload(data[start + 2 if start >= 0 else 0 : end])
-        if payload:
-            yield payload
-        end = start
-
-
-def sse_forwards(data: bytes) -> Iterator[bytes]:
-    """Payloads of the server-sent events in `data`, first to last."""
-    return (payload for event in _lines(data).split(b"\n\n") if (payload := _payload(event)))
+def is_document(data: bytes, framing: Framing) -> bool:
+    """Whether a reply that begins so is one JSON document, rather than a stream in `framing`."""
+    start = data[:64].lstrip()[:1]
+    return start in (b"{", b"[") and start not in framing.opens
 
 
 _SEPARATORS = (b"\n\n", b"\r\n\r\n", b"\r\r")

@@ -6,9 +6,10 @@ from time import perf_counter
 from costspan import names
 from costspan.call import Call, Usage
 from costspan.wire import headers as reply_headers
-from costspan.wire.body import Choices, Tail, UsageRemover, count_events, last_usage, sse_backwards, sse_forwards
+from costspan.wire.body import Choices, Tail, UsageRemover, is_document, last_usage
 from costspan.wire.compression import Deflater, Inflater
 from costspan.wire.fields import decode, read_error_body
+from costspan.wire.framing import framing_of
 from costspan.wire.headers import Headers
 from costspan.wire.route import Format
 
@@ -17,15 +18,28 @@ DONE = b"[DONE]"
 
 def read_document(format_: Format, content: bytes, call: Call, headers: Headers) -> None:
     """Note a whole reply. What claims to be JSON and is not, or is nothing, counts as broken before its usage."""
-    if content[:1] != b"{" and _is_events(content, headers):
+    if (content[:1] != b"{" and _is_events(content, headers)) or (call.stream and not is_document(content, format_.framing)):
         events = Reply(format_, call, {name: value for name, value in headers.items() if name != b"content-encoding"})
         events.watch(_raise)(content)
         events.finish(exhausted=True)
         return
     format_.read(content, call)
+    _read_headers(format_, headers, call)
+    call.complete = call.usage is not None or _is_whole(content, headers)
+
+
+def read_refusal(format_: Format, content: bytes, call: Call, headers: Headers) -> None:
+    """Note what a non-2xx reply says."""
+    read_error_body(content, call)
+    if format_.headers is not None:
+        format_.headers(headers, call)
+
+
+def _read_headers(format_: Format, headers: Headers, call: Call) -> None:
+    if format_.headers is not None:
+        format_.headers(headers, call)
     if reply_headers.STATED_COST in headers:
         reply_headers.read_cost(headers, call)
-    call.complete = call.usage is not None or _is_whole(content, headers)
 
 
 def _is_events(content: bytes, headers: Headers) -> bool:
@@ -49,7 +63,7 @@ class Reply:
     """The bytes of one reply as they pass. `watch` makes the step that sees each chunk, and says what the program is to see."""
 
     __slots__ = (
-        *("_choices", "_deflater", "_expects_usage", "_first", "_format", "_headers"),
+        *("_choices", "_deflater", "_expects_usage", "_first", "_format", "_framing", "_headers"),
         *("_inflater", "_last", "_remover", "_tail", "call"),
     )
 
@@ -57,7 +71,8 @@ class Reply:
         self._format = format_
         self._headers = headers
         self.call = call
-        self._tail = Tail()
+        self._framing = framing_of(headers.get(b"content-type", b""), format_.framing)
+        self._tail = Tail(self._framing)
         self._first = 0.0
         self._last: Callable[[], float] = lambda: 0.0
         self._remover: UsageRemover | None = None
@@ -127,21 +142,19 @@ class Reply:
         """Read what was kept. `exhausted`: the end was reached, rather than the program closing early."""
         call = self.call
         data = self._tail.data()
-        start = data[:64].lstrip()[:1]
-        document = not self._tail.cut and start in (b"{", b"[")
         if (call.status or 0) >= 400:
-            read_error_body(data, call)
+            read_refusal(self._format, data, call, self._headers)
             return
-        if document:
-            if exhausted or data:
-                self._format.read(data, call)
-            done = False
-        else:
+        document = not self._tail.cut and is_document(data, self._framing)
+        done = False
+        if not document:
             done = self._read_events(data)
+        elif exhausted or data:
+            self._format.read(data, call)
         self._read_ends(data)
         if self._choices is not None and self._choices.reasons:
             call.finish_reasons = [reason for _, reason in sorted(self._choices.reasons.items())]
-        reply_headers.read_cost(self._headers, call)
+        _read_headers(self._format, self._headers, call)
         finished = done or call.finish_reasons is not None or (call.usage is not None and self._format.final_usage)
         if call.usage is not None and not (finished or exhausted):
             call.usage = None  # a count on the way is not the call's usage
@@ -160,11 +173,15 @@ class Reply:
     def _read_events(self, data: bytes) -> bool:
         """Events from the last one back until one says that nothing before it matters. True if the end mark was among them."""
         done = False
-        for payload in sse_backwards(data):
+        for payload in self._framing.backwards(data):
             if payload == DONE:
                 done = True
             elif self._format.read(payload, self.call):
                 break
+        if self._format.first_event:
+            first = next(self._framing.forwards(self._tail.head if self._tail.cut else data), None)
+            if first is not None:
+                self._format.read(first, self.call)
         return done
 
     def _read_ends(self, data: bytes) -> None:
@@ -176,7 +193,7 @@ class Reply:
             self._format.read(b'{"usage":' + usage + b"}", call)
         if call.response_model is None or call.response_id is None:
             kept: Usage | None = call.usage
-            for payload in sse_forwards(self._tail.head):
+            for payload in self._framing.forwards(self._tail.head):
                 self._format.read(payload, call)
                 if call.response_model is not None:
                     break
@@ -186,6 +203,6 @@ class Reply:
         """Time to first chunk and mean time between chunks, for streams."""
         if call.stream and self._first and (call.status or 0) < 400:
             call.first_chunk = self._first - began
-            events = self._tail.dropped_events + count_events(self._tail.data())
+            events = self._tail.dropped_events + self._framing.count(self._tail.data())
             if events > 1:
                 call.per_chunk = (self._last() - self._first) / (events - 1)

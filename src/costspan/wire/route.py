@@ -1,11 +1,13 @@
 """Which requests are calls to a model: method, path and host -> `Route`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
 
 from costspan.call import Call
+from costspan.wire.framing import SSE, Framing
+from costspan.wire.headers import Headers
 
 
 class Sent(msgspec.Struct, gc=False):
@@ -39,6 +41,15 @@ class Format(msgspec.Struct, frozen=True):
     """Its streams carry usage only where ``stream_options.include_usage`` asks."""
     fetch: bool = False
     """It reads an answer made earlier: convention ``fetch_response``."""
+    framing: Framing = SSE
+    """How its streams are cut into documents where neither their content type nor their first bytes say otherwise."""
+    first_event: bool = False
+    """The first event of its streams states facts that later ones don't repeat (a model, the input's count): it is given to
+    `read` after the last ones."""
+    headers: Callable[[Headers, Call], None] | None = None
+    """Notes what only the reply's headers say (counts, an error's type); called once, after the body was read."""
+    free: bool = False
+    """The provider's documentation says that it costs nothing, such as counting tokens."""
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -56,23 +67,57 @@ Matcher = Callable[[str, str, int, str], Route | None]
 """(method, host, port, path) -> Route: what a wire format registers under the last segments of its paths."""
 
 
+class Wire(msgspec.Struct, frozen=True):
+    """What a wire format registers: its matcher, and the paths or hosts by which the router knows to ask it."""
+
+    match: Matcher
+    last: Iterable[str] = ()
+    """Last segments of its paths."""
+    parents: Iterable[str] = ()
+    """Segments before the last, for paths that end in an id."""
+    verbs: Iterable[str] = ()
+    """What stands behind a colon in the last segment (``model:generateContent``)."""
+    hosts: Iterable[str] = ()
+    """Hosts whose every path is to be looked at."""
+
+
 class Router:
-    """Asks the formats by the path's last segment. A path that matches nothing costs two dict look-ups."""
+    """Asks the formats by the path's last segment. A request that matches nothing costs a few dict look-ups."""
 
-    def __init__(self, matchers: Mapping[str, Matcher], by_parent: Mapping[str, Matcher]) -> None:
-        """`matchers` by last segment; `by_parent` by the segment before it, for paths that end in an id."""
-        self._matchers = matchers
-        self._by_parent = by_parent
+    def __init__(self, wires: Iterable[Wire]) -> None:
+        self._last: dict[str, tuple[Matcher, ...]] = {}
+        self._parents: dict[str, tuple[Matcher, ...]] = {}
+        self._hosts: dict[str, tuple[Matcher, ...]] = {}
+        for wire in wires:
+            for index, keys in (
+                (self._last, wire.last),
+                (self._parents, wire.parents),
+                (self._last, [":" + verb for verb in wire.verbs]),
+                (self._hosts, wire.hosts),
+            ):
+                for key in keys:
+                    index[key] = (*index.get(key, ()), wire.match)
 
-    def knows(self, path: str) -> bool:
-        """Whether any format may own a path that ends like this."""
+    def knows(self, host: str, path: str) -> bool:
+        """Whether any format may own a request to this host, with a path that ends like this."""
         start = path.rfind("/")
-        if path[start + 1 :] in self._matchers:
+        if path[start + 1 :] in self._last or host in self._hosts:
             return True
-        return path[path.rfind("/", 0, start) + 1 : start] in self._by_parent
+        if path[path.rfind("/", 0, start) + 1 : start] in self._parents:
+            return True
+        colon = path.rfind(":", start + 1)
+        return colon > 0 and path[colon:] in self._last
 
     def match(self, method: str, host: str, port: int, path: str) -> Route | None:
         """The route of a request, or None. `port` 0 is the scheme's own."""
         rest, _, last = path.rpartition("/")
-        matcher = self._matchers.get(last) or self._by_parent.get(rest.rpartition("/")[2])
-        return matcher(method, host, port, path) if matcher is not None else None
+        _, colon, verb = last.rpartition(":")
+        for matchers in (
+            self._last.get(colon + verb if colon else last, ()),
+            self._parents.get(rest.rpartition("/")[2], ()),
+            self._hosts.get(host, ()),
+        ):
+            for matcher in matchers:
+                if (route := matcher(method, host, port, path)) is not None:
+                    return route
+        return None

@@ -1,12 +1,17 @@
 """All wire formats under one router. A provider is one file and one line here (docs/adding-a-provider.md)."""
 
+from collections.abc import Callable
+
 from costspan.settings import Settings
 from costspan.wire import compatible
-from costspan.wire.route import Router
+from costspan.wire.hosts import Hosts
+from costspan.wire.route import Router, Wire
+
+WIRES: tuple[Callable[[Hosts], Wire], ...] = (compatible.wire,)
+"""In the order in which they are asked; the format that many hosts speak comes last."""
 
 
 def router(settings: Settings) -> Router:
     """The router of a process, with the hosts that its settings name."""
-    hosts = frozenset(settings.stream_usage.split(","))
-    openai = compatible.matcher(settings.providers, hosts, settings.stream_usage != "off")
-    return Router(dict.fromkeys(compatible.LAST_SEGMENTS, openai), {"responses": openai})
+    hosts = Hosts(settings)
+    return Router([wire(hosts) for wire in WIRES])
