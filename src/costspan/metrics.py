@@ -16,6 +16,7 @@ from opentelemetry.metrics import CallbackOptions, Histogram, Meter, Observation
 from costspan import names
 from costspan.call import Call, Usage
 from costspan.labels import Bounds, attribute_of
+from costspan.recorder import Measured, Recorder
 from costspan.settings import Settings
 
 INFERENCE = frozenset(("chat", "text_completion", "generate_content"))
@@ -41,7 +42,7 @@ _PARTS = {
 class Series:
     """One set of labels: its attributes, as handed to the SDK, and its sums since the process began."""
 
-    __slots__ = ("calls", "cost", "foreign", "labels", "tokens")
+    __slots__ = ("_recorders", "calls", "cost", "foreign", "labels", "tokens")
 
     def __init__(self, labels: Labels) -> None:
         self.labels = labels
@@ -50,6 +51,14 @@ class Series:
         self.foreign: dict[str, float] = {}
         self.calls: dict[tuple[str | None, int | None], int] = {}
         """Calls by cost state and by the status of their last attempt."""
+        self._recorders: dict[Histogram, Recorder] = {}
+
+    def record(self, histogram: Histogram, value: float, measured: Measured) -> None:
+        """Record `value` under these labels."""
+        recorder = self._recorders.get(histogram)
+        if recorder is None:
+            recorder = self._recorders.setdefault(histogram, Recorder(histogram, self.labels))
+        recorder.record(value, measured)
 
     def add(self, call: Call) -> None:
         outcome = (call.cost_state, call.status)
@@ -122,33 +131,32 @@ class Meters:
     def record(self, call: Call, context: Context) -> None:
         """One finished call. `context` holds its span, for exemplars."""
         series = self._series_of(call)
-        labels = series.labels
         with self._lock:
             series.add(call)
             if call.attempts:
                 self._count_attempts(call)
-        usage = call.usage
+        usage, record, measured = call.usage, series.record, Measured(series.labels, context)
         if call.operation in INFERENCE:
-            self._duration.record(call.duration, labels, context)
+            record(self._duration, call.duration, measured)
             if usage is not None:
                 if usage.input_tokens is not None:
-                    self._input_tokens.record(usage.input_tokens, labels, context)
+                    record(self._input_tokens, usage.input_tokens, measured)
                 if usage.output_tokens is not None:
-                    self._output_tokens.record(usage.output_tokens, labels, context)
+                    record(self._output_tokens, usage.output_tokens, measured)
             if call.first_chunk is not None:
-                self._first_chunk.record(call.first_chunk, labels, context)
+                record(self._first_chunk, call.first_chunk, measured)
             if call.per_chunk is not None:
-                self._per_chunk.record(call.per_chunk, labels, context)
+                record(self._per_chunk, call.per_chunk, measured)
         elif call.operation == "embeddings":
-            self._embeddings_duration.record(call.duration, labels, context)
+            record(self._embeddings_duration, call.duration, measured)
             if usage is not None and usage.input_tokens is not None:
-                self._embeddings_input.record(usage.input_tokens, labels, context)
+                record(self._embeddings_input, usage.input_tokens, measured)
         else:
-            self._other_duration.record(call.duration, labels, context)
+            record(self._other_duration, call.duration, measured)
         if call.cost is not None and call.currency in (None, "USD"):
-            self._cost.record(call.cost, labels, context)
+            record(self._cost, call.cost, measured)
         if self._compat:
-            self._record_compat(call, labels, context)
+            self._record_compat(call, series.labels, context)
 
     def _record_compat(self, call: Call, labels: Labels, context: Context) -> None:
         """The two histograms of v1.37 that the newer conventions replaced."""

@@ -30,6 +30,7 @@ from costspan.call import Call
 from costspan.metrics import Meters
 from costspan.prices import PriceBook
 from costspan.settings import Settings
+from costspan.spans import set_attributes
 
 NANOSECONDS = 1_000_000_000
 SUPPRESSED = "suppress_instrumentation"
@@ -131,7 +132,7 @@ def _end_ns(call: Call) -> int:
 def _write(span: Span, call: Call, said: dict[str, Any]) -> None:
     """Put all that is known on the span, in one go: each attribute set by itself would take the span's lock."""
     if span.is_recording():
-        span.set_attributes(said)
+        set_attributes(span, said)
         for attempt in call.attempts or ():
             span.add_event(names.EVENT_ATTEMPT, attributes.of_attempt(attempt), attempt.at_ns)
         if call.error_type is not None:
