@@ -12,10 +12,10 @@ import threading
 from functools import cache
 from typing import Any, NamedTuple
 
-import wrapt  # pyright: ignore[reportMissingTypeStubs]
 from opentelemetry import _logs, metrics, trace
 
 from costspan.seams import background
+from costspan.seams.imports import Imports
 
 FLUSH_SECONDS = 5.0
 SPAN_DELAY_MS = 1_000
@@ -193,7 +193,7 @@ _at_exit: list[Any] = []
 def _shut_down_at_exit(provider: Any) -> None:
     if not _at_exit:
         atexit.register(_shut_down)
-        wrapt.register_post_import_hook(_follow_multiprocessing, "multiprocessing.util")  # pyright: ignore[reportUnknownMemberType]
+        Imports().when_imported("multiprocessing.util", _follow_multiprocessing)
     _at_exit.append(provider)
 
 
