@@ -46,7 +46,7 @@ def learn(call: Callable[[], None]) -> tuple[str, dict[str, Any], list[tuple[str
 
 
 def install(tracers: TracerProvider, meters: MeterProvider, call: Callable[[], None]) -> None:
-    """Wrap ``httpx2.Client.send`` by hand."""
+    """Wrap ``send`` of httpx2's two clients by hand."""
     name, attributes, records = learn(call)
     start = {key: attributes.pop(key) for key in list(attributes)[:5]}
     tracer = tracers.get_tracer("lower")
@@ -55,19 +55,32 @@ def install(tracers: TracerProvider, meters: MeterProvider, call: Callable[[], N
         (meter.create_histogram(metric, unit, explicit_bucket_boundaries_advisory=bounds), labels, value)
         for metric, unit, bounds, labels, value in records
     ]
-    original = httpx2.Client.send
 
-    def send(self: Any, *args: Any, **kwargs: Any) -> Any:
-        started = time_ns()
-        began = perf_counter()
+    def begin() -> tuple[int, float, Any, Any]:
+        started, began = time_ns(), perf_counter()
         span = tracer.start_span(name, None, SpanKind.CLIENT, start, start_time=started)
-        context = set_span_in_context(span)
-        response = original(self, *args, **kwargs)
+        return started, began, span, set_span_in_context(span)
+
+    def end(started: int, began: float, span: Any, context: Any) -> None:
         seconds = perf_counter() - began
         span.set_attributes(attributes)
         for histogram, labels, value in histograms:
             histogram.record(value, labels, context)
         span.end(started + int(seconds * 1e9))
+
+    original, original_async = httpx2.Client.send, httpx2.AsyncClient.send
+
+    def send(self: Any, *args: Any, **kwargs: Any) -> Any:
+        begun = begin()
+        response = original(self, *args, **kwargs)
+        end(*begun)
+        return response
+
+    async def send_async(self: Any, *args: Any, **kwargs: Any) -> Any:
+        begun = begin()
+        response = await original_async(self, *args, **kwargs)
+        end(*begun)
         return response
 
     httpx2.Client.send = send  # type: ignore[method-assign]
+    httpx2.AsyncClient.send = send_async  # type: ignore[method-assign]
