@@ -9,6 +9,10 @@ EXTRA = frozenset(("typer", "click", "rich", "duckdb", "pyarrow", "grpc", "uvico
 
 def main() -> None:
     """Runs the command line. Exit codes: 0, 1 for a failure, 2 for wrong usage or a missing extra."""
+    if sys.argv[1:2] == ["doctor"]:  # it must work where the extra is not installed
+        from costspan.doctor.command import main as doctor  # noqa: PLC0415
+
+        sys.exit(doctor(sys.argv[2:]))
     try:
         from costspan.ledger.cli import app  # noqa: PLC0415 - the extra may not be installed
         from costspan.ledger.errors import LedgerError, UsageError  # noqa: PLC0415

@@ -73,7 +73,7 @@ class OnFirstExport:
 
     def export(self, batch: Any, *_args: Any, **kwargs: Any) -> Any:
         if (exporter := self._own()) is None:
-            exporter = self._made = _make_exporter(self._signal)
+            exporter = self._made = make_exporter(self._signal)
             self._process = os.getpid()
         return exporter.export(batch, **kwargs)
 
@@ -98,7 +98,7 @@ def _exporter(signal: str) -> Any:
     if os.environ.get(f"OTEL_{signal.upper()}_EXPORTER", "otlp").strip().lower() == "none":
         return None
     if signal == "metrics" and any(os.environ.get(variable) for variable in READ_BY_METER_PROVIDERS):
-        return _make_exporter(signal)
+        return make_exporter(signal)
     _keep_forks_off_imports()
     return OnFirstExport(signal)
 
@@ -113,7 +113,7 @@ def _keep_forks_off_imports() -> None:
         os.register_at_fork(before=_importing.acquire, after_in_parent=_importing.release, after_in_child=_importing.release)
 
 
-def _make_exporter(signal: str) -> Any:
+def make_exporter(signal: str) -> Any:
     """By OTEL_EXPORTER_OTLP[_SIGNAL]_PROTOCOL: http/protobuf unless that says grpc."""
     own = os.environ.get(f"OTEL_EXPORTER_OTLP_{signal.upper()}_PROTOCOL")
     package = "grpc" if (own or os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL", "")) == "grpc" else "http"

@@ -29,6 +29,7 @@ class Patches:
     def __init__(self, table: dict[str, Patcher]) -> None:
         self._table = table
         self._done: dict[str, list[Patched]] = {}
+        self._whole: set[str] = set()
         self._imports = Imports()
 
     def install(self) -> None:
@@ -41,6 +42,7 @@ class Patches:
             done = self._done.setdefault(module.__name__, [])
             for patched in self._table[module.__name__](module):
                 done.append(patched)  # one at a time: should the next one fail, this one can still be put back
+            self._whole.add(module.__name__)
 
     def restore(self) -> None:
         """Put the originals back. Where somebody patched over us since, ours stays below theirs and is inert."""
@@ -50,11 +52,12 @@ class Patches:
                 if owner.__dict__.get(name) is replacement:
                     setattr(owner, name, original)
         self._done.clear()
+        self._whole.clear()
 
     @property
     def seen(self) -> list[str]:
-        """Modules patched now."""
-        return sorted(self._done)
+        """Modules patched now, as a whole."""
+        return sorted(self._whole)
 
 
 def replace(owner: type, name: str, wrap: Callable[[Any], Any]) -> Patched:
