@@ -8,7 +8,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: demo test lint format wheel wheel-test sdk-test bench prices docs clean
+.PHONY: demo test lint format wheel wheel-test sdk-test bench prices docs dashboards clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/costspan demo $(ARGS)
@@ -23,6 +23,7 @@ lint: $(VENV)/.lint
 	$(BIN)/lint-imports
 	$(BIN)/python tools/build_prices.py --check
 	$(BIN)/python tools/make_docs.py --check
+	$(BIN)/python grafana-dashboards/build.py --check
 
 format: $(VENV)/.lint
 	$(BIN)/ruff check --fix .
@@ -52,6 +53,9 @@ prices: $(VENV)/.test
 
 docs: $(VENV)/.test
 	$(BIN)/python tools/make_docs.py
+
+dashboards: $(VENV)/.lint
+	$(BIN)/python grafana-dashboards/build.py
 
 clean:
 	rm -rf $(VENV) $(VENV)-wheel dist .pytest_cache .hypothesis .ruff_cache
