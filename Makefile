@@ -1,5 +1,7 @@
 # make demo   answers the opening question on a local provider      (ARGS="--calls 300 --keep" and the like are passed on)
 # make test   runs the tests                                       (ARGS="-k retries")
+# make stack  starts Collector, Tempo, Prometheus, Alertmanager, Grafana and the ledger in containers; make stack-down stops them
+# make stack-deps stack-test   runs the same configuration files on real programs, without containers
 # Each does its own set-up in .venv; Python >= 3.11 is all that has to be there.
 
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
@@ -8,7 +10,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: demo test lint format wheel wheel-test sdk-test bench prices docs dashboards clean
+.PHONY: demo test lint format wheel wheel-test sdk-test bench prices docs dashboards alerts clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/costspan demo $(ARGS)
@@ -24,6 +26,7 @@ lint: $(VENV)/.lint
 	$(BIN)/python tools/build_prices.py --check
 	$(BIN)/python tools/make_docs.py --check
 	$(BIN)/python grafana-dashboards/build.py --check
+	$(BIN)/python alerts/build.py --check
 
 format: $(VENV)/.lint
 	$(BIN)/ruff check --fix .
@@ -48,6 +51,31 @@ sdk-test: wheel $(VENV)/.test
 bench: $(VENV)/.bench
 	cd tests/bench && ../../$(BIN)/python all.py
 
+# The stack in containers: Collector, Tempo, Prometheus, Alertmanager, Grafana, ledger.   (PROFILE=demo, PROFILE=scale)
+PROFILE ?=
+SCALE := $(findstring scale,$(PROFILE))
+stack: .env
+	COMPOSE_PROFILES=$(PROFILE) $(if $(SCALE),COLLECTOR_STORE=clickhouse.yaml GRAFANA_PLUGINS=grafana-clickhouse-datasource) \
+		docker compose up --detach --build --wait
+	@echo "Programs send to localhost:4317 and 4318. Grafana: http://localhost:3000 (admin, the password is in .env)"
+
+stack-down:
+	COMPOSE_PROFILES=demo,scale docker compose down
+
+# Secrets that nobody chose: made once, readable by their owner only.
+.env:
+	@umask 077; for name in COSTSPAN_REDACTION_KEY GRAFANA_PASSWORD CLICKHOUSE_PASSWORD; do \
+		echo "$$name=$$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n')"; done > $@
+	@mkdir -p deploy/alertmanager/secrets grafana-dashboards
+	@for name in slack_url webhook_url smtp_password; do touch deploy/alertmanager/secrets/$$name; done
+
+# The same files on real programs, without containers: tools/stack_deps.py builds what can be had, into .stack
+stack-deps: $(VENV)/.stack
+	$(BIN)/python tools/stack_deps.py
+
+stack-test: $(VENV)/.stack
+	$(BIN)/python -m pytest -o addopts="--import-mode=importlib -ra --strict-markers --strict-config" tests/stack $(ARGS)
+
 prices: $(VENV)/.test
 	$(BIN)/python tools/build_prices.py
 
@@ -56,6 +84,9 @@ docs: $(VENV)/.test
 
 dashboards: $(VENV)/.lint
 	$(BIN)/python grafana-dashboards/build.py
+
+alerts: $(VENV)/.lint
+	$(BIN)/python alerts/build.py
 
 clean:
 	rm -rf $(VENV) $(VENV)-wheel dist .pytest_cache .hypothesis .ruff_cache
@@ -76,6 +107,10 @@ $(VENV)/.test: $(VENV)/.base pyproject.toml
 
 $(VENV)/.lint: $(VENV)/.test
 	$(BIN)/pip install --quiet --group lint
+	@touch $@
+
+$(VENV)/.stack: $(VENV)/.test
+	$(BIN)/pip install --quiet --group stack
 	@touch $@
 
 $(VENV)/.bench: $(VENV)/.test
