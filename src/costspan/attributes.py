@@ -137,10 +137,18 @@ def _add_usage(attributes: dict[str, Any], call: Call, usage: Usage) -> None:
     attributes.update((_fetched_usage if call.operation == FETCH else _usage).of(usage))
     if usage.units:
         attributes.update({names.USAGE_UNIT_PREFIX + unit: float(count) for unit, count in usage.units.items()})
+    if usage.billed is not None:
+        _add_billed(attributes, usage.billed)
     if call.context_window:
         attributes[names.CONTEXT_WINDOW] = call.context_window
         used = (usage.input_tokens or 0) + (usage.output_tokens or 0)
         attributes[names.CONTEXT_USED] = used / call.context_window
+
+
+def _add_billed(attributes: dict[str, Any], billed: Usage) -> None:
+    """What the provider says that it bills, where that is not what was used: the cost is for this."""
+    counts = {"billed_input_tokens": billed.input_tokens, "billed_output_tokens": billed.output_tokens, **(billed.units or {})}
+    attributes.update({names.USAGE_UNIT_PREFIX + name: float(count) for name, count in counts.items() if count is not None})
 
 
 def of_attempt(attempt: Attempt) -> dict[str, Any]:

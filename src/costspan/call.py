@@ -32,6 +32,8 @@ class Usage(msgspec.Struct, gc=False):
     output_image_tokens: int | None = None
     incomplete: bool = False
     """A count that the cost needs is missing from what the reply says."""
+    billed: "Usage | None" = None
+    """What the provider bills, where its reply says that apart from what was used (Cohere, Voyage); the price is for this."""
     units: dict[str, int | float] | None = None
     """What is not tokens, under genai-prices' unit names: ``audio_seconds``, ``web_searches``, ``requests`` ..."""
     cost: float | None = None
@@ -66,6 +68,8 @@ class Call(msgspec.Struct, gc=False):
     stream: bool = False
     asked: dict[str, Any] | None = None
     """Further request facts, by attribute name, already of the attribute's type."""
+    hints: tuple[str, ...] = ()
+    """What of the request its reply is read by, and nobody is told: a tool that is charged for, a cache's lifetime."""
     request_tier: str | None = None
     fingerprint: str | None = None
     # who
@@ -80,7 +84,10 @@ class Call(msgspec.Struct, gc=False):
     response_model: str | None = None
     response_status: str | None = None
     background: bool = False
-    """The answer is made after this reply and fetched later (Responses API)."""
+    """The answer is made after this reply and fetched later (Responses API, batches)."""
+    settled: bool = False
+    """An answer made in the background has come to its end, as one with finish reasons has: what it used is all that is to be
+    paid."""
     finish_reasons: list[str] | None = None
     response_tier: str | None = None
     system_fingerprint: str | None = None
@@ -106,6 +113,8 @@ class Call(msgspec.Struct, gc=False):
     cost_state: str | None = None
     price_version: str | None = None
     context_window: int | None = None
+    priced_at_ns: int | None = None
+    """When the price was due, where that is not when the call began: at a batch's end."""
     batch: bool = False
     free: bool = False
     """The provider's documentation says that this endpoint costs nothing."""

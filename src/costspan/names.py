@@ -87,6 +87,7 @@ ENDED: Final = "costspan.ended"
 REQUEST_ID: Final = "costspan.request.id"
 REQUEST_FINGERPRINT: Final = "costspan.request.fingerprint"
 REQUEST_TIER: Final = "costspan.request.service_tier"
+REQUEST_REASONING_BUDGET: Final = "costspan.request.reasoning_budget"
 RESPONSE_TIER: Final = "costspan.response.service_tier"
 CONTEXT_WINDOW: Final = "costspan.context_window.size"
 CONTEXT_USED: Final = "costspan.context_window.used"
@@ -129,6 +130,13 @@ PRICED: Final = "priced"
 UNPRICED: Final = "unpriced"
 UNMETERED: Final = "unmetered"
 PARTIAL: Final = "partial"
+REGIONAL: Final = "regional"
+"""The tier of inference that stays in a region, where that has a price of its own."""
+BY_LEDGER: Final = "ledger"
+"""The cost source of calls that the ledger priced, from the tokens that another instrumentation said; `BY_ESTIMATE` where those
+are known to be a guess or incomplete, and `BY_SENDER` where only that instrumentation's own price list has the model."""
+BY_ESTIMATE: Final = "estimate"
+BY_SENDER: Final = "sender"
 
 # -- metrics
 Kind = Literal["histogram", "counter", "gauge"]

@@ -128,6 +128,9 @@ def their_price(provider: str, model: str, counts: dict[str, Any], at: datetime,
         return None
     priced = [REGISTRY.unit_for_price_key(key) for key, rate in vars(found.model_price).items() if rate is not None]
     by_tokens = any(unit.dimensions["family"] == "tokens" for unit in priced)
+    rates = {unit.usage_key for unit in priced}
+    if counts.get("cache_write_1h_tokens") and "cache_write_1h_tokens" not in rates and "cache_write_tokens" in rates:
+        return None  # they charge it as what is cached for five minutes, which is too little
     for key in (key for key, count in counts.items() if count):
         used = REGISTRY.units[key]
         billed_otherwise = used.dimensions["family"] == "tokens" and priced and not by_tokens

@@ -4,8 +4,10 @@
 is a list of ``events`` (``newline``, ``before_each``, ``named``: how they are written; ``rest``: the beginning of one more;
 ``broken``: the connection breaks at the end; ``when_asked``: what the server sends where usage is asked for), and
 ``{"$repeat": text, "times": n}`` stands for a long string. ``framing`` is ``lines`` for a stream of JSON lines, ``array`` for
-one JSON array that grows; without it, events are server-sent ones. ``{"$base64": text}`` as a body is that many bytes.
-``expected`` gives span attributes; null ones must be absent.
+one JSON array that grows, ``aws`` for Amazon's binary frames (``{name: payload}`` each); without it, events are server-sent ones.
+``{"$base64": text}`` as a body is that many bytes.
+``expected`` gives span attributes; null ones must be absent. ``sum`` is how an expected cost follows, by hand, from the
+published price.
 """
 
 import base64
@@ -13,6 +15,7 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import aws_frames
 from replay import Exchange
 
 HERE = Path(__file__).parent
@@ -47,6 +50,8 @@ def _text(value: Any) -> str:
 def events(reply: dict[str, Any], key: str = "events") -> bytes:
     """The events of `reply` in its framing."""
     newline, before = reply.get("newline", "\n"), reply.get("before_each", "")
+    if reply.get("framing") == "aws":
+        return b"".join(map(aws_frames.event, reply[key]))
     if reply.get("framing") == "lines":
         return ("".join(_text(event) + newline for event in reply[key]) + reply.get("rest", "")).encode()
     if reply.get("framing") == "array":

@@ -11,8 +11,25 @@ from costspan import names
 from replay import Exchange
 
 DIRECTORY = Path(os.environ.get("COSTSPAN_RECORDINGS") or Path(__file__).parents[3] / "shared" / "recorded")
-FAMILIES = ("openai", "azure", "compat", "groq", "together", "mistral", "writer")
-"""Those that speak OpenAI's format."""
+FAMILIES = (
+    "openai",
+    "azure",
+    "compat",
+    "groq",
+    "together",
+    "mistral",
+    "writer",
+    "anthropic",
+    "gemini",
+    "vertex",
+    "cohere",
+    "ollama",
+    "voyageai",
+    "watsonx",
+    "other",
+    "bedrock",
+)
+"""Those whose formats are read."""
 TRANSPORT = ("content-encoding", "transfer-encoding", "content-length", "host", "accept-encoding")
 FIELDS = {
     "provider": names.PROVIDER,
@@ -51,7 +68,7 @@ def recordings(family: str) -> Iterator[Recording]:
             record = json.loads(line)
             exchange = Exchange(
                 record["method"],
-                record["url"],
+                record["url"] if "://" in record["url"] else f"https://{record['url']}/",
                 _headers(record["request_headers"]),
                 _bytes(record, "request_body"),
                 record["status"],

@@ -5,10 +5,13 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any, NamedTuple
 
+import aiohttp
 import httpx
 import httpx2
 import pytest
+import requests
 
+from costspan import names
 from costspan.exchange import state
 from recorded.cases import CASES, Case, named
 from replay import encoded, run
@@ -31,14 +34,22 @@ SAMPLE = [
     Way(httpx, True, "gzip", 64),
     Way(httpx2, True, "gzip", None, raw=True),
     Way(httpx, False, "identity", None, stream=False),
+    Way(requests, False, "gzip", 64),
+    Way(aiohttp, True, "gzip", 7),
 ]
+BREAKS = {"requests": "ProtocolError", "aiohttp": "ClientPayloadError"}
+"""What they call a broken connection that httpx calls a ReadError."""
 FULL = [
     Way(*way[:4], raw=way[4])
     for way in itertools.product((httpx, httpx2), (False, True), ("identity", "gzip"), (1, 7, 64, None), (False, True))
 ]
 IN_FULL = [
     *("openai/chat", "openai/stream_with_usage", "openai/stream_usage_hidden", "openai/stream_two_choices_usage_hidden"),
+    *("anthropic/stream", "anthropic/stream_web_search", "google/stream", "google/stream_array", "google/interaction_stream"),
     *("openai/response_stream", "azure/stream_usage_hidden", "openai/stream_of_crlf_lines", "openai/stream_cut_usage_hidden"),
+    *("cohere/chat_v1_stream", "cohere/chat_v2_stream", "ollama/chat_stream", "ollama/chat_stream_untyped"),
+    *("watsonx/generation_stream", "mistral/conversation_stream", "huggingface/tgi_stream", "aleph_alpha/complete_stream"),
+    *("bedrock/converse", "bedrock/converse_stream", "bedrock/invoke_claude_stream", "bedrock/converse_stream_exception"),
 ]
 
 
@@ -61,7 +72,10 @@ def attributes_of(kit: Kit, case: Case, way: Way, **more: Any) -> dict[str, Any]
         assert seen in (body, encoded(body, way.encoding)) if asks else seen == encoded(body, way.encoding)
     else:
         assert seen == body
-    return kit.attributes()
+    said = kit.attributes()
+    if case.broken and said.get(names.ERROR_TYPE) == BREAKS.get(way.library.__name__):
+        said[names.ERROR_TYPE] = "ReadError"
+    return said
 
 
 def differences(case: Case, said: dict[str, Any]) -> dict[str, tuple[Any, Any]]:

@@ -2,9 +2,11 @@
 
 import itertools
 
+import aiohttp
 import httpx
 import httpx2
 import pytest
+import requests
 
 from recorded.shared import DIRECTORY, FAMILIES, differences, recordings
 from replay import encoded, run
@@ -13,7 +15,10 @@ from telemetry_kit import instrumented
 pytestmark = pytest.mark.skipif(
     not DIRECTORY.is_dir(), reason="NOT RUN: there are no recordings; COSTSPAN_RECORDINGS names their directory"
 )
-WAYS = list(itertools.product((httpx, httpx2), (False, True), ("identity", "gzip"), (1, 7, 64, None)))
+WAYS = [
+    *itertools.product((httpx, httpx2), (False, True), ("identity", "gzip"), (1, 7, 64, None)),
+    *itertools.product((requests, aiohttp), (False,), ("identity", "gzip"), (64, None)),
+]
 LONG = 20_000
 """Bytes of a reply from which on not every way is tried at chunks of a byte."""
 

@@ -90,3 +90,10 @@ def test_a_cost_in_the_reply_itself_wins_over_the_header():
     headers.read_cost({b"x-litellm-response-cost": b"0.25"}, call)
     assert call.usage is not None
     assert call.usage.cost == 0.5
+
+
+def test_anthropics_limits_and_organisation_are_read_under_its_own_names():
+    call = Call()
+    said = {b"anthropic-ratelimit-requests-remaining": b"999", b"anthropic-ratelimit-tokens-remaining": b"96000"}
+    assert headers.read({**said, b"anthropic-organization-id": b"36562039", b"request-id": b"req_1"}, call) == (999, 96_000)
+    assert (call.provider_organisation, call.request_id) == ("36562039", "req_1")

@@ -156,3 +156,49 @@ def test_usage_is_asked_for_only_where_it_is_known_to_be_taken():
 @given(st.text(max_size=20), st.text(max_size=20), st.integers(0, 70_000), st.text(max_size=60))
 def test_any_request_has_a_route_or_none(method: str, host: str, port: int, path: str):
     MATCH(method, host, port, path)
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "provider", "known"),
+    [
+        ("localhost", 11434, "ollama", True),
+        ("gpu-1.internal", 11434, "ollama", False),
+        ("gpu-2.internal", 11434, "our_ollama", False),
+        ("gpu-3.internal", 80, "gpu-3.internal", False),
+        ("ollama.com", 0, "ollama", True),
+    ],
+)
+def test_a_server_at_ollamas_own_port_is_one_unless_the_settings_name_it(host: str, port: int, provider: str, known: bool):
+    route = router(Settings(providers={"gpu-2.internal": "our_ollama"})).match("POST", host, port, "/api/chat")
+    assert route is not None
+    assert (route.provider, route.known) == (provider, known)
+
+
+@pytest.mark.parametrize(
+    ("host", "path", "provider"),
+    [
+        ("us-south.ml.cloud.ibm.com", "/ml/v1/text/generation", "ibm.watsonx.ai"),
+        ("ap-south-1.aws.wxai.ibm.com", "/ml/v1/text/chat", "ibm.watsonx.ai"),
+        ("api.replicate.com", "/v1/predictions", "replicate"),
+        ("router.huggingface.co", "/replicate/v1/models/acme/poster/predictions", "huggingface"),
+        ("router.huggingface.co", "/together/v1/chat/completions", "huggingface"),
+        ("router.huggingface.co", "/hf-inference/models/acme/m/v1/chat/completions", "huggingface"),
+        ("abc.us-east-1.aws.endpoints.huggingface.cloud", "/generate_stream", "huggingface"),
+        ("api.cohere.ai", "/compatibility/v1/embeddings", "cohere"),
+        ("acme.services.ai.azure.com", "/providers/cohere/v2/rerank", "azure.ai.inference"),
+        ("acme.services.ai.azure.com", "/models/images/embeddings", "azure.ai.inference"),
+        ("deepsearch.jina.ai", "/v1/chat/completions", "jina"),
+        ("api.portkey.ai", "/v1/prompts/pp-1/completions", "portkey"),
+    ],
+)
+def test_every_host_of_a_provider_has_its_name(host: str, path: str, provider: str):
+    route = MATCH("POST", host, 0, path)
+    assert route is not None
+    assert (route.provider, route.known) == (provider, True)
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/chat", "/v2/chat", "/api/chat", "/generate", "/complete", "/embed", "/v1/predictions", "/"]
+)
+def test_a_format_of_others_is_none_of_openais(path: str):
+    assert MATCH("POST", "api.openai.com", 0, path) is None

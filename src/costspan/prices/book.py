@@ -48,7 +48,8 @@ class PriceBook:
             _tell(call, None, None, None, _why_no_usage(call))
             return
         # The lookup stands here, and not in a function of its own, because a Python call is a tenth of what this may take.
-        at = call.started_ns or time_ns()
+        at = call.priced_at_ns or call.started_ns or time_ns()
+        billed = usage.billed or usage
         place = (call.host, call.labels.get(TEAM)) if self._by_place else None
         key = (call.provider, call.response_model, call.request_model, call.response_tier, call.batch, place)
         found = self._found.get(key)
@@ -63,14 +64,14 @@ class PriceBook:
             _tell(call, None, None, None, PARTIAL)
         elif usage.incomplete:
             _tell(call, None, None, None, UNMETERED)
-        elif (cost := found.charge.quick(usage)) is not None:
+        elif (cost := found.charge.quick(billed)) is not None:
             call.cost = cost
             call.currency = found.currency
             call.cost_source = "local"
             call.cost_state = PRICED
             call.price_version = self.version
         else:
-            self._price_carefully(call, usage, found)
+            self._price_carefully(call, billed, found)
 
     def _resolve(self, call: Call, key: _Key, at: int) -> Found:
         found = resolve(asked_of(call), self.table, self.overrides, at / 1e9)

@@ -55,9 +55,10 @@ CLASSES: Final = {
     "web_search": ("web_searches", 1),
     "file_search": ("storage_searches", 1),
     "code_execution": ("code_executions", 1),
+    "compute_second": ("compute_seconds", 1),
 }
 """Price class -> usage unit, and how many of it a price is for."""
-TIERS: Final = ("flex", "priority", "fast", "scale", "batch")
+TIERS: Final = ("flex", "priority", "fast", "scale", "regional", "batch")
 _NAMES: Final = ("provider", "host", "team")
 _SCOPE: Final = (*_NAMES, "from", "until")
 _FILE_KEYS: Final = (*_NAMES, "currency")

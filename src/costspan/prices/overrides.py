@@ -102,7 +102,7 @@ class Discount(Scope, frozen=True, kw_only=True, dict=True):
         }
 
 
-UNITS: Final = {"images": Unit(1, {"family": "images"})}
+UNITS: Final = {"images": Unit(1, {"family": "images"}), "compute_seconds": Unit(1, {"family": "compute"})}
 """Units that overrides can price and genai-prices does not have."""
 
 _Scoped = TypeVar("_Scoped", bound=Scope)

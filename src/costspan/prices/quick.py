@@ -21,7 +21,7 @@ def _never(_: Usage) -> None:
     return None
 
 
-def quick_charge(bands: list[tuple[int, dict[str, int]]], denominator: int) -> Quick:
+def quick_charge(bands: list[tuple[int, dict[str, int]]], denominator: int, *, hour_apart: bool = False) -> Quick:
     """The charge for input, cached input, cache writes and output; ``None`` for a usage that has more to it."""
     priced = bands[0][1]
     if "input_tokens" not in priced or not _TEXT.isdisjoint(priced):
@@ -35,13 +35,20 @@ def quick_charge(bands: list[tuple[int, dict[str, int]]], denominator: int) -> Q
         read = rate.get("cache_read_tokens", plain)
         return start, plain, read, written, written_1h, rate.get("output_tokens", 0), rate.get(REQUESTS, 0)
 
-    return _charger([flat(*band) for band in bands], denominator, has_output="output_tokens" in priced)
+    return _charger(
+        [flat(*band) for band in bands],
+        denominator,
+        has_output="output_tokens" in priced,
+        has_hour=not hour_apart or "cache_write_1h_tokens" in priced or "cache_write_tokens" not in priced,
+    )
 
 
-def _charger(bands: list[_Band], denominator: int, *, has_output: bool) -> Quick:
+def _charger(bands: list[_Band], denominator: int, *, has_output: bool, has_hour: bool) -> Quick:
     """The function that charges; written for speed, `Charge.careful` is its specification."""
     _, of_plain, of_read, of_written, of_written_1h, of_output, a_call = bands[0]
-    first_step, longer = (bands[1][0], _charger(bands[1:], denominator, has_output=has_output)) if bands[1:] else (2**63, None)
+    first_step, longer = 2**63, None
+    if bands[1:]:
+        first_step, longer = bands[1][0], _charger(bands[1:], denominator, has_output=has_output, has_hour=has_hour)
 
     def quick(usage: Usage) -> float | None:
         total = usage.input_tokens
@@ -70,7 +77,7 @@ def _charger(bands: list[_Band], denominator: int, *, has_output: bool) -> Quick
             amount += read * of_read
         if usage.cache_write_tokens or usage.cache_write_1h_tokens or read < 0:
             written, written_1h = usage.cache_write_tokens or 0, usage.cache_write_1h_tokens or 0
-            if read < 0 or not 0 <= written_1h <= written:
+            if read < 0 or not 0 <= written_1h <= written or (written_1h and not has_hour):
                 return None
             total -= written
             amount += (written - written_1h) * of_written + written_1h * of_written_1h

@@ -51,6 +51,7 @@ FIELDS: Final = {
     "output_image_tokens": "output_image_tokens",
 }
 """Usage unit -> the field of `Usage` that counts it; all other units stand in `Usage.units`."""
+HOUR: Final = "cache_write_1h_tokens"
 _SHAPES: Final = 64
 """Kinds of usage that one price remembers to cover; a model has a handful."""
 
@@ -66,12 +67,15 @@ class UnmeteredError(ValueError):
 class Charge:
     """A resolved price, ready to charge: `quick` for what nearly every call uses, `careful` for every usage.
 
-    `rates` by usage unit; `units` knows all units; with `minimum_seconds`, shorter audio is billed as that long.
+    `rates` by usage unit; `units` knows all units; with `minimum_seconds`, shorter audio is billed as that long; with
+    `hour_apart`, what is cached for an hour needs a rate of its own where caching has one.
     """
 
-    __slots__ = ("_bands", "_denominator", "_minimum", "_order", "_parts", "_sound", "_units", "quick")
+    __slots__ = ("_bands", "_denominator", "_hour_apart", "_minimum", "_order", "_parts", "_sound", "_units", "quick")
 
-    def __init__(self, rates: Mapping[str, Rate], units: Units, *, minimum_seconds: int | None = None) -> None:
+    def __init__(
+        self, rates: Mapping[str, Rate], units: Units, *, minimum_seconds: int | None = None, hour_apart: bool = False
+    ) -> None:
         self._units = units
         self._minimum = minimum_seconds
         # Most specific first: what a part has taken is no longer the whole's.
@@ -84,11 +88,13 @@ class Charge:
         """What usages said and used that this price is known to cover: those checks look at no amount."""
         self._denominator = math.lcm(*(step.denominator for rate in rates.values() for step in rate))
         self._bands = _bands(rates, self._denominator)
-        self.quick = quick_charge(self._bands, self._denominator)
+        self._hour_apart = hour_apart
+        self.quick = quick_charge(self._bands, self._denominator, hour_apart=hour_apart)
         """Usage -> amount, or ``None`` where only `careful` can tell: other parts, no rate, contradictions."""
 
-    def careful(self, usage: Usage) -> float:
-        """The amount, whatever the usage consists of.
+    def careful(self, usage: Usage, *, length: int | None = None, calls: int = 1) -> float:
+        """The amount, whatever the usage consists of. With `length`, `usage` is the sum of `calls` calls which each have as many
+        input tokens as make the same step of this price hold as `length` does.
 
         Raises:
             UnmeteredError: no count is said, or output without the input that it answers.
@@ -105,7 +111,7 @@ class Charge:
             self._must_cover(*shape)
             if len(self._sound) < _SHAPES:
                 self._sound.add(shape)
-        return self._amount(counts)
+        return self._amount(counts, length, calls)
 
     def _must_cover(self, said: Sequence[str], used: Sequence[str]) -> None:
         if not self._order:
@@ -122,6 +128,8 @@ class Charge:
                 continue
             if unit is None or not any(unit.is_part_of(self._units[priced]) for priced in self._order):
                 raise UnpriceableError(f"no rate for {key}")
+        if self._hour_apart and HOUR in used and HOUR not in self._order and "cache_write_tokens" in self._order:
+            raise UnpriceableError("what is cached for an hour costs more than what is cached for minutes, and has no rate")
         counted = [self._units[key] for key in used if key in self._units]
         for key in self._order:
             if key not in said and key != REQUESTS:
@@ -146,14 +154,14 @@ class Charge:
                 if not any(one.overlaps_as(self._units[key], other) for key in self._order):
                     raise UnpriceableError("two used units overlap, and what is both has no rate")
 
-    def _amount(self, counts: Mapping[str, Count]) -> float:
+    def _amount(self, counts: Mapping[str, Count], length: int | None, calls: int) -> float:
         exact = {key: count if isinstance(count, int) else _exactly(count) for key, count in counts.items()}
-        total = exact.get("input_tokens", 0)
+        total = exact.get("input_tokens", 0) if length is None else length
         numerators = next(band for start, band in reversed(self._bands) if start < total or start < 0)
         left: dict[str, int | Fraction] = {}
         amount: int | Fraction = 0
         for key in self._order:
-            own = 1 if key == REQUESTS else exact.get(key, 0)
+            own = calls if key == REQUESTS else exact.get(key, 0)
             for part in self._parts[key]:
                 own -= left[part]
             if own < 0:

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from costspan.call import Call
-from costspan.names import TEAM
+from costspan.names import REGIONAL, TEAM
 from costspan.prices.overrides import UNITS, Asked, Overrides
 from costspan.prices.rates import Charge, Rate, Step
 from costspan.prices.table import Model, Provider, Rates, Table, boundaries, is_active
@@ -41,6 +41,10 @@ _STANDARD_AT: Final = {"groq": frozenset({"flex"})}
 Elsewhere a tier without rates of its own is unpriced: Anthropic's ``priority``, OpenAI's ``scale``, Bedrock's ``reserved`` and
 Vertex's provisioned throughput are bought in advance, and others are dearer or cheaper than standard."""
 _BATCH: Final = "batch"
+_REGIONAL_CLAUDE: Final = (11, 10)
+"""Claude's tokens where inference stays in a region, of what they cost anywhere: Anthropic's ``inference_geo`` "us", and Vertex
+AI's regional and multi-region endpoints (platform.claude.com/docs/en/about-claude/pricing). Searches cost the same. No other
+model's surcharge is known here: those are unpriced."""
 
 
 _ALWAYS: Final = (-(2**63), 2**63)
@@ -68,8 +72,10 @@ class Price(NamedTuple):
 
 def asked_of(call: Call) -> Asked:
     """What of `call` decides its price."""
-    provider, models = call.provider, [model for model in (call.response_model, call.request_model) if model]
-    models += [model.rpartition("/")[2] for model in models if model.startswith("arn:")]
+    provider, answered = call.provider, call.response_model
+    if provider == "aws.bedrock" and answered and not answered.startswith("arn:"):
+        answered = None  # Claude's own name says nothing of the inference profile, whose prefix decides the price
+    models = [model for model in (answered, call.request_model) if model]
     return asked(provider, models, host=call.host, team=call.labels.get(TEAM), tier=call.response_tier, batch=call.batch)
 
 
@@ -78,6 +84,7 @@ def asked(
 ) -> Asked:
     """The same, from its parts; `provider` is our name or genai-prices' id."""
     identity = PROVIDERS.get(provider, provider)
+    models = models + [name for model in models if (name := _sold_by_token(model))]
     if provider == "huggingface":
         # Its router names the host behind it after the model: openai/gpt-oss-120b:groq.
         routed = next((model.rpartition(":")[2] for model in reversed(models) if ":" in model), "")
@@ -88,6 +95,12 @@ def asked(
     if tier == _BATCH:
         tier, batch = "", True
     return Asked(provider, identity, list(dict.fromkeys(models)), host, team, tier or None, batch)
+
+
+def _sold_by_token(arn: str) -> str | None:
+    """The model in a Bedrock ARN. Provisioned, custom and imported models are billed by time; a profile of one's own hides it."""
+    kind, _, name = arn.rpartition("/")
+    return name if arn.startswith("arn:") and kind.endswith((":foundation-model", ":inference-profile")) else None
 
 
 def resolve(asked: Asked, table: Table, overrides: Overrides, at: float) -> Found:
@@ -109,17 +122,21 @@ def resolve(asked: Asked, table: Table, overrides: Overrides, at: float) -> Foun
     rates, minimum = price.rates, price.model.minimum_seconds
     if discount := next((found for model in asked.models if (found := overrides.discount(asked, model, at))), None):
         rates = discount.off(rates)
-    return Found(start, end, Charge(rates, units, minimum_seconds=minimum), window=window)
+    return Found(start, end, Charge(rates, units, minimum_seconds=minimum, hour_apart=True), window=window)
 
 
 def table_price(asked: Asked, table: Table, at: float) -> Price | None:
     """The table's price at `at`, Unix seconds; ``None`` where it knows no such model."""
     for name in asked.models:
-        if found := table.find(asked.identity, name):
+        if not name.startswith("arn:") and (found := table.find(asked.identity, name)):
             provider, model = found
             # A fallback's tiers are its own: Azure's priority is not priced as OpenAI's.
-            rates = _rates_at(model, asked, at, own=provider.id == asked.identity)
-            return Price(provider, model, None if rates is None else as_charged(rates, table))
+            own, regional = provider.id == asked.identity, asked.tier == REGIONAL
+            rates = _rates_at(model, asked._replace(tier=None) if regional else asked, at, own=own)
+            charged = None if rates is None else as_charged(rates, table)
+            if regional:
+                charged = _in_region(charged, table) if charged and own and model.id.startswith("claude-") else None
+            return Price(provider, model, charged)
     return None
 
 
@@ -138,6 +155,16 @@ def _rates_at(model: Model, asked: Asked, at: float, *, own: bool) -> Rates | No
                 not asked.batch or "processing" in conditions
             )
     return {**standard, **changed} if answered else None
+
+
+def _in_region(rates: Mapping[str, Rate], table: Table) -> dict[str, Rate]:
+    times, by = _REGIONAL_CLAUDE
+    return {
+        key: tuple(Step(step.above, step.numerator * times, step.denominator * by) for step in rate)
+        if table.units[key].dimensions["family"] == "tokens"
+        else rate
+        for key, rate in rates.items()
+    }
 
 
 def as_charged(rates: Rates, table: Table) -> dict[str, Rate]:

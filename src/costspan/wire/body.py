@@ -145,6 +145,12 @@ def last_usage(data: bytes) -> bytes:
     return _balanced(data, matches[-1].end() - 1) if matches else b""
 
 
+def usage_ending(data: bytes) -> bytes:
+    """`last_usage` as a document."""
+    usage = last_usage(data)
+    return b'{"usage":' + usage + b"}" if usage else b""
+
+
 def _balanced(data: bytes, start: int) -> bytes:
     """The object that opens at `start`: braces outside of strings balance."""
     depth, inside, escaped = 0, False, False

@@ -26,14 +26,13 @@ RESPONSE_CANCEL = Format("fetch_response", "/v1/responses/{id}/cancel", openai.a
 EMBEDDINGS = Format("embeddings", "/v1/embeddings", openai.ask, openai.read_embeddings)
 MODERATIONS = Format("moderation", "/v1/moderations", openai.ask, openai.read, free=True)
 """OpenAI: "the moderation endpoint is free to use"; hosts that charge for theirs state a usage."""
-WRITER_CHAT = Format("chat", "/v1/chat", openai.ask, openai.read)
 
 NEEDS_USAGE_OPTION = frozenset(("openai", "azure.ai.openai"))
 """Providers whose streams state usage only where ``stream_options.include_usage`` asks, and who document that it is taken.
 DeepSeek, Groq, Together, Mistral and others state it anyway: asking would change nothing, and taking it out again would."""
 
 
-def _format(method: str, host: str, path: str) -> Format | None:
+def _format(method: str, path: str) -> Format | None:
     """The format of a path by its last segments."""
     if method != "POST":
         return None
@@ -42,7 +41,7 @@ def _format(method: str, host: str, path: str) -> Format | None:
             return format_
     if path.endswith("/completions") and "/prompts/" in path:  # Portkey's stored prompts answer as chat does
         return CHAT
-    return WRITER_CHAT if host == "api.writer.com" and path == "/v1/chat" else None
+    return None
 
 
 ENDINGS: tuple[tuple[str, Format], ...] = (
@@ -68,7 +67,7 @@ AZURE_ENDINGS: tuple[tuple[str, Format], ...] = (
 )
 LAST_SEGMENTS = (
     *("completions", "responses", "compact", "embeddings", "generations", "edits", "variations"),
-    *("speech", "transcriptions", "translations", "moderations", "chat", "cancel"),
+    *("speech", "transcriptions", "translations", "moderations", "cancel"),
 )
 
 
@@ -77,7 +76,7 @@ def wire(hosts: Hosts) -> Wire:
 
     def match(method: str, host: str, port: int, path: str) -> Route | None:
         fetched = _fetch_format(method, path)
-        found = fetched or _format(method, host, path)
+        found = fetched or _format(method, path)
         provider, known = hosts.provider_of(host, port, path)
         if found is None and method == "POST" and (known or "/openai/" in path):
             found = next((format_ for ending, format_ in AZURE_ENDINGS if path.endswith(ending)), None)

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Generic, TypeVar, cast, get_args
 
 import msgspec
 
+from costspan import names
 from costspan.call import Call
 
 MESSAGE_CHARACTERS = 500
@@ -70,6 +71,17 @@ def table(value: object) -> dict[str, Any]:
     return value if type(value) is dict else {}  # pyright: ignore[reportUnknownVariableType]
 
 
+def tables(value: object) -> list[dict[str, Any]]:
+    """The objects in a list; none in place of anything else."""
+    parts = cast("list[object]", value) if isinstance(value, list) else []
+    return [cast("dict[str, Any]", part) for part in parts if isinstance(part, dict)]
+
+
+def first_table(value: object) -> dict[str, Any]:
+    """The first object in a list, or an empty one."""
+    return (tables(value) or [{}])[0]
+
+
 class Shape(Generic[T]):
     """Decodes JSON into a Struct, skipping what it does not name.
 
@@ -78,7 +90,12 @@ class Shape(Generic[T]):
 
     def __init__(self, struct: type[T]) -> None:
         self.struct = struct
-        self._decode = msgspec.json.Decoder(struct).decode
+        self._decode = self._decode_first
+
+    def _decode_first(self, body: bytes) -> T:
+        # A decoder takes 0.1 ms and more to make, and a program asks few of the providers that are known.
+        self._decode = msgspec.json.Decoder(self.struct).decode
+        return self._decode(body)
 
     def read(self, body: bytes) -> T | None:
         try:
@@ -142,10 +159,11 @@ def read_error(call: Call, error: object, outer: dict[str, Any]) -> None:
     """Note a provider's error on `call`: its type, else its code, else (by the caller) the HTTP status.
 
     `error` is what stands under ``error``; `outer` the document around it. Shapes: OpenAI ``{type, code, message}``,
-    Google ``{code, status, message}``, vLLM and Mistral flat ``{object, type, code, message}``, bare strings.
+    Google ``{code, status, message}``, vLLM and Mistral flat ``{object, type, code, message}``, bare strings, lists of errors
+    (watsonx, Writer: ``errors``), FastAPI's ``detail``, TGI's ``error_type`` beside the text, AWS's ``{__type, message}``.
     """
-    fields = table(error) or outer
-    kind = text(fields.get("type"))
+    fields = table(error) or first_table(error) or first_table(outer.get("errors")) or outer
+    kind = text(fields.get("type")) or text(outer.get("error_type"))
     raw_code = fields.get("code")
     code = text(raw_code) or (str(raw_code) if whole(raw_code) is not None else None)
     if kind in ("error", "response.failed"):  # the name of the event, not of the error
@@ -153,8 +171,24 @@ def read_error(call: Call, error: object, outer: dict[str, Any]) -> None:
     # A caller can act on this one, and its type is the catch-all of every bad request.
     call.error_type = code if code == "context_length_exceeded" else kind or text(fields.get("status")) or code
     call.error_code = code
-    message = text(fields.get("message")) or text(error) or text(fields.get("detail"))
-    call.error_message = message
+    call.error_message = _message(error, fields)
+
+
+def read_stated_error(call: Call, error: object, outer: dict[str, Any]) -> None:
+    """Note an error that a reply states under a good status, where no status can stand in for a missing type."""
+    read_error(call, error, outer)
+    call.error_type = call.error_type or names.ERROR_OTHER
+
+
+def _message(error: object, fields: dict[str, Any]) -> str | None:
+    """What went wrong, in the provider's words, where they are first found."""
+    said = fields.get("message")
+    detail = table(said).get("detail") or fields.get("detail")
+    inner = table(detail) or first_table(detail)
+    plain = text(said) or text(error) or text(detail) or text(fields.get("description"))
+    if plain is None and isinstance(error, list) and error:
+        plain = text(cast("list[object]", error)[0])
+    return plain or text(inner.get("msg")) or text(inner.get("message"))
 
 
 class ErrorReply(msgspec.Struct):
@@ -165,6 +199,10 @@ class ErrorReply(msgspec.Struct):
     code: Any = None
     message: Any = None
     detail: Any = None
+    errors: Any = None
+    error_type: Any = None
+    aws_type: Any = msgspec.field(default=None, name="__type")
+    aws_message: Any = msgspec.field(default=None, name="Message")
 
 
 ERROR_SHAPE = Shape(ErrorReply)
@@ -174,6 +212,8 @@ def read_error_body(body: bytes, call: Call) -> None:
     """Note the error that a non-2xx reply states; where its body says none, its HTTP status is the type."""
     document = ERROR_SHAPE.read(body) if body else None
     if document is not None:
+        document.message = document.message or document.aws_message
+        document.type = document.type or (text(document.aws_type) or "").rpartition("#")[2]
         read_error(call, document.error, msgspec.structs.asdict(document))
     elif body:
         message = body[: 4 * MESSAGE_CHARACTERS].decode("utf-8", "replace").strip()

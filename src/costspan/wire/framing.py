@@ -1,7 +1,7 @@
 """How streams are cut into documents: server-sent events, lines of JSON, one JSON array."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
@@ -37,9 +37,26 @@ def _payload(event: bytes) -> bytes:
     return b"\n".join(line[5:].lstrip(b" ") for line in event.split(b"\n") if line.startswith(b"data:")).strip()
 
 
+_STRETCH = 8 * 1024
+
+
 def sse_backwards(data: bytes) -> Iterator[bytes]:
     """Payloads of the server-sent events in `data`, last first; the first one may be the rest of a cut event."""
-    data = _lines(data)
+    if b"\r" not in data[:_STRETCH]:
+        yield from _backwards(_lines(data))
+        return
+    end = len(data)
+    while end > 0:  # a stretch at a time: mostly the last one is enough, and its line breaks are all that are made alike
+        size, start = _STRETCH, -1
+        while start < 0 and size < end:
+            start = data.find(b"\r\n\r\n", end - size, end)
+            size *= 2
+        yield from _backwards(_lines(data[max(start, 0) : end]))
+        end = start
+
+
+def _backwards(data: bytes) -> Iterator[bytes]:
+    """The same, of lines that end in ``\\n``."""
     end = len(data)
     while end > 0:
         start = data.rfind(b"\n\n", 0, end)
@@ -51,7 +68,13 @@ def sse_backwards(data: bytes) -> Iterator[bytes]:
 
 def sse_forwards(data: bytes) -> Iterator[bytes]:
     """Payloads of the server-sent events in `data`, first to last."""
-    return (payload for event in _lines(data).split(b"\n\n") if (payload := _payload(event)))
+    head, rest = data[:_STRETCH], data[_STRETCH:]
+    if rest and (cut := max(head.rfind(b"\n\n"), head.rfind(b"\r\n\r\n") + 2)) > 1:
+        head, rest = data[:cut], data[cut:]
+    else:
+        head, rest = data, b""
+    for part in (head, rest):  # mostly the first events are enough
+        yield from (payload for event in _lines(part).split(b"\n\n") if (payload := _payload(event)))
 
 
 SSE = Framing(b"", sse_backwards, sse_forwards, count_events)
@@ -74,24 +97,27 @@ def _lines_backwards(data: bytes) -> Iterator[bytes]:
 LINES = Framing(b"{", _lines_backwards, _lines_forwards, lambda data: data.count(b"\n"))
 """A JSON document a line: ``application/x-ndjson``, and Cohere's ``application/stream+json``."""
 
-_BETWEEN = re.compile(rb"\r?\n,\r?\n")
+_BETWEEN = re.compile(rb"\n,\r?\n")
 _as_elements = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
-def _elements(data: bytes) -> list[bytes]:
+def _elements(data: bytes) -> Sequence[bytes | msgspec.Raw]:
     """The elements of an array. Of one whose beginning or end is missing, those between its lines of a comma alone.
 
     Google writes them so, and a line break inside a JSON string is escaped.
     """
     try:
-        return [bytes(element) for element in _as_elements(data)]
+        return _as_elements(data)
     except msgspec.DecodeError:
         parts = _BETWEEN.split(data.strip().removeprefix(b"["))
         return [part.strip().removesuffix(b"]") if place == len(parts) - 1 else part for place, part in enumerate(parts)]
 
 
 ARRAY = Framing(
-    b"[", lambda data: reversed(_elements(data)), lambda data: iter(_elements(data)), lambda data: 1 + len(_BETWEEN.findall(data))
+    b"[",
+    lambda data: map(bytes, reversed(_elements(data))),
+    lambda data: map(bytes, _elements(data)),
+    lambda data: 1 + len(_BETWEEN.findall(data)),
 )
 """One JSON array that grows: Google's streams without ``alt=sse``."""
 

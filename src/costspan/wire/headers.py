@@ -10,7 +10,7 @@ Headers = dict[bytes, bytes]
 CHARACTERS = 256
 DIGITS = 18
 STATED_COST = b"x-litellm-response-cost"
-REQUEST_IDS = (b"x-request-id", b"request-id", b"apim-request-id", b"x-ms-request-id", b"cf-ray")
+REQUEST_IDS = (b"x-request-id", b"request-id", b"x-amzn-requestid", b"apim-request-id", b"x-ms-request-id", b"cf-ray")
 
 
 def text(headers: Headers, name: bytes) -> str | None:
@@ -30,12 +30,14 @@ def read(headers: Headers, call: Call) -> tuple[int | None, int | None] | None:
         if (value := headers.get(name)) is not None:
             call.request_id = value.decode("latin-1")[:CHARACTERS] or None
             break
-    if (value := headers.get(b"openai-organization")) is not None:
+    if (value := headers.get(b"openai-organization") or headers.get(b"anthropic-organization-id")) is not None:
         call.provider_organisation = value.decode("latin-1")[:CHARACTERS] or None
     if (value := headers.get(b"openai-project")) is not None:
         call.provider_project = value.decode("latin-1")[:CHARACTERS] or None
     if b"x-ratelimit-remaining-requests" in headers or b"x-ratelimit-remaining-tokens" in headers:
         return count(headers, b"x-ratelimit-remaining-requests"), count(headers, b"x-ratelimit-remaining-tokens")
+    if b"anthropic-ratelimit-requests-remaining" in headers or b"anthropic-ratelimit-tokens-remaining" in headers:
+        return count(headers, b"anthropic-ratelimit-requests-remaining"), count(headers, b"anthropic-ratelimit-tokens-remaining")
     return None
 
 

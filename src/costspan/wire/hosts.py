@@ -4,6 +4,7 @@ A host that is not listed is called by its own host name: never ``openai``, neve
 well-known ones where they have one.
 """
 
+import re
 from collections.abc import Mapping
 
 from costspan.settings import Settings
@@ -31,7 +32,15 @@ HOSTS: dict[str, str] = {
     "api.cohere.ai": "cohere",
     "api.cohere.com": "cohere",
     "generativelanguage.googleapis.com": "gcp.gemini",
+    "aiplatform.us.rep.googleapis.com": "gcp.vertex_ai",
+    "aiplatform.eu.rep.googleapis.com": "gcp.vertex_ai",
     "router.huggingface.co": "huggingface",
+    "api-inference.huggingface.co": "huggingface",
+    "ollama.com": "ollama",
+    "api.replicate.com": "replicate",
+    "stream.replicate.com": "replicate",
+    "streaming.api.replicate.com": "replicate",
+    "api.aleph-alpha.com": "aleph_alpha",
     "api.voyageai.com": "voyageai",
     "api.novita.ai": "novita",
     "api.deepinfra.com": "deepinfra",
@@ -40,6 +49,7 @@ HOSTS: dict[str, str] = {
     "api.hyperbolic.xyz": "hyperbolic",
     "api.ai21.com": "ai21",
     "api.jina.ai": "jina",
+    "deepsearch.jina.ai": "jina",
     "api.minimax.io": "minimax",
     "api.z.ai": "zai",
     "open.bigmodel.cn": "zhipuai",
@@ -65,9 +75,16 @@ SUFFIXES: tuple[tuple[str, str], ...] = (
     (".models.ai.azure.com", "azure.ai.inference"),
     ("-aiplatform.googleapis.com", "gcp.vertex_ai"),
     ("aiplatform.googleapis.com", "gcp.vertex_ai"),
+    (".ml.cloud.ibm.com", "ibm.watsonx.ai"),
+    (".wxai.ibm.com", "ibm.watsonx.ai"),
+    (".endpoints.huggingface.cloud", "huggingface"),
     (".cloud.databricks.com", "databricks"),
     (".azuredatabricks.net", "databricks"),
 )
+BEDROCK = re.compile(
+    r"(?:^|\.)bedrock-(?:runtime|agent-runtime|mantle)(?:-fips)?\.[a-z0-9-]+\.(?:vpce\.)?(?:amazonaws\.(?:com|com\.cn|eu)|api\.aws)$"
+)
+"""Amazon Bedrock in any region: public, FIPS, dual-stack, private endpoints (general reference, "Amazon Bedrock endpoints")."""
 LOCAL_PORTS = {11434: "ollama", 1234: "lm_studio"}
 """Fixed default ports of local servers, believed on loopback only. vLLM's 8000 is everybody's."""
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -86,16 +103,20 @@ class Hosts:
         """(provider name, whether the host is known)."""
         return provider_of(host, port, path, self._named)
 
+    def is_named(self, host: str, port: int) -> bool:
+        """Whether the settings name this host: what it speaks is not known by that."""
+        return f"{host}:{port}" in self._named or host in self._named
+
 
 def provider_of(host: str, port: int, path: str, named: Mapping[str, str]) -> tuple[str, bool]:
     """(provider name, whether the host is known). `named` is COSTSPAN_PROVIDERS: host or host:port -> name."""
     if name := named.get(f"{host}:{port}") or named.get(host):
         return name, True
-    if name := HOSTS.get(host):
+    if name := HOSTS.get(host) or ("aws.bedrock" if "bedrock" in host and BEDROCK.search(host) else None):
         return name, True
     for suffix, name in SUFFIXES:
         if host.endswith(suffix):
-            if suffix == ".services.ai.azure.com" and path.startswith("/models/"):
+            if suffix == ".services.ai.azure.com" and path.startswith(("/models/", "/anthropic/", "/providers/")):
                 return "azure.ai.inference", True
             return name, True
     if host in LOOPBACK and port in LOCAL_PORTS:

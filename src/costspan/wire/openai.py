@@ -11,7 +11,7 @@ import msgspec
 
 from costspan import names
 from costspan.call import Call
-from costspan.wire.fields import Count, Integer, Shape, Text, read_error, text, texts
+from costspan.wire.fields import Count, Integer, Shape, Text, read_stated_error, text, texts
 from costspan.wire.route import Sent
 from costspan.wire.usage import Counts, read_usage
 
@@ -204,7 +204,7 @@ def read(document: bytes, call: Call) -> bool:
         return read(bytes(answer.response), call)
     _read_identity(answer, call)
     if answer.error is not None or answer.type == "error":
-        read_error(call, answer.error, {"type": answer.type, "code": answer.code, "message": answer.message})
+        read_stated_error(call, answer.error, {"type": answer.type, "code": answer.code, "message": answer.message})
     counts = answer.usage if answer.usage is not None or answer.x_groq is None else answer.x_groq.usage
     if call.usage is None and counts is not None:
         call.usage = usage = read_usage(counts, total_is_input=call.operation == "embeddings")
@@ -255,6 +255,7 @@ def _read_status(answer: Answer, call: Call) -> bool:
     if status != "cancelled" and call.finish_reasons is None:
         reason = reason or status
         call.finish_reasons = [FINISHED.get(reason, reason)]
+    call.settled = call.usage is not None
     return True
 
 

@@ -6,10 +6,10 @@ from time import perf_counter
 from costspan import names
 from costspan.call import Call, Usage
 from costspan.wire import headers as reply_headers
-from costspan.wire.body import Choices, Tail, UsageRemover, is_document, last_usage
+from costspan.wire.body import Choices, Tail, UsageRemover, is_document, usage_ending
 from costspan.wire.compression import Deflater, Inflater
 from costspan.wire.fields import decode, read_error_body
-from costspan.wire.framing import framing_of
+from costspan.wire.framing import SSE, framing_of
 from costspan.wire.headers import Headers
 from costspan.wire.route import Format
 
@@ -18,7 +18,9 @@ DONE = b"[DONE]"
 
 def read_document(format_: Format, content: bytes, call: Call, headers: Headers) -> None:
     """Note a whole reply. What claims to be JSON and is not, or is nothing, counts as broken before its usage."""
-    if (content[:1] != b"{" and _is_events(content, headers)) or (call.stream and not is_document(content, format_.framing)):
+    if (content[:1] != b"{" and _is_events(content, headers)) or (
+        call.stream and not is_document(content, framing_of(headers.get(b"content-type", b""), format_.framing))
+    ):
         events = Reply(format_, call, {name: value for name, value in headers.items() if name != b"content-encoding"})
         events.watch(_raise)(content)
         events.finish(exhausted=True)
@@ -46,7 +48,7 @@ def _is_events(content: bytes, headers: Headers) -> bool:
     start = content[:64].lstrip()
     if start[:1] in (b"{", b"["):
         return False
-    return start.startswith((b"data:", b"event:")) or b"event-stream" in headers.get(b"content-type", b"event-stream")
+    return start.startswith((b"data:", b"event:", b"id:")) or b"event-stream" in headers.get(b"content-type", b"event-stream")
 
 
 def _raise(error: Exception) -> None:
@@ -71,7 +73,7 @@ class Reply:
         self._format = format_
         self._headers = headers
         self.call = call
-        self._framing = framing_of(headers.get(b"content-type", b""), format_.framing)
+        self._framing = framing_of(headers.get(b"content-type", b""), format_.framing if call.stream else SSE)
         self._tail = Tail(self._framing)
         self._first = 0.0
         self._last: Callable[[], float] = lambda: 0.0
@@ -156,7 +158,7 @@ class Reply:
             call.finish_reasons = [reason for _, reason in sorted(self._choices.reasons.items())]
         _read_headers(self._format, self._headers, call)
         finished = done or call.finish_reasons is not None or (call.usage is not None and self._format.final_usage)
-        if call.usage is not None and not (finished or exhausted):
+        if call.usage is not None and not finished and not (exhausted and (document or not self._format.running_usage)):
             call.usage = None  # a count on the way is not the call's usage
         broken = exhausted and self._is_broken(data, document)
         call.complete = call.usage is not None or done or (exhausted and not broken) or (finished and not self._expects_usage)
@@ -189,8 +191,8 @@ class Reply:
         call = self.call
         if not self._tail.cut:
             return
-        if call.usage is None and (usage := last_usage(data)):
-            self._format.read(b'{"usage":' + usage + b"}", call)
+        if call.usage is None and (ending := (self._format.ending or usage_ending)(data)):
+            self._format.read(ending, call)
         if call.response_model is None or call.response_id is None:
             kept: Usage | None = call.usage
             for payload in self._framing.forwards(self._tail.head):

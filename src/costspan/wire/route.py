@@ -37,6 +37,8 @@ class Format(msgspec.Struct, frozen=True):
     """Its streams say that they are over (a finish reason, a status): one that stops without is a broken one."""
     final_usage: bool = False
     """Its streams state usage only when they are over, never on the way."""
+    running_usage: bool = False
+    """Its streams state usage all along: what one that stopped before its end has stated is not the call's."""
     usage_option: bool = False
     """Its streams carry usage only where ``stream_options.include_usage`` asks."""
     fetch: bool = False
@@ -46,8 +48,12 @@ class Format(msgspec.Struct, frozen=True):
     first_event: bool = False
     """The first event of its streams states facts that later ones don't repeat (a model, the input's count): it is given to
     `read` after the last ones."""
+    ending: Callable[[bytes], bytes] | None = None
+    """Of the end of a reply too large to be kept whole: a document for `read` of what it states. None: its last ``usage``."""
     headers: Callable[[Headers, Call], None] | None = None
     """Notes what only the reply's headers say (counts, an error's type); called once, after the body was read."""
+    explicit: bool = False
+    """A body that asks for nothing is no call, even where the host is known: Ollama loads and unloads a model so."""
     free: bool = False
     """The provider's documentation says that it costs nothing, such as counting tokens."""
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-KEY_HEADERS = ("authorization", "api-key", "x-api-key", "x-goog-api-key")
+KEY_HEADERS = ("authorization", "api-key", "x-api-key", "x-goog-api-key", "x-amz-security-token")
 """Request headers that carry a credential."""
 MASK = "***"
 SHORTEST = 6

@@ -1,0 +1,71 @@
+"""Batches of OpenAI's make: what they used is told when one that has ended is looked at.
+
+Source: platform.openai.com/docs/api-reference/batch ("usage: only populated on batches created after September 7, 2025").
+A batch is many requests in a file, made later and at a discount. Its requests never pass here, nor do their answers one by
+one; the batch's own record sums them up. It is priced as of its end. Hosts whose record says no usage (Groq, Together,
+Mistral) leave nothing to read: looking at those is no call.
+"""
+
+from typing import Any
+
+import msgspec
+
+from costspan.call import Call
+from costspan.wire.fields import Count, Shape, Text
+from costspan.wire.hosts import Hosts
+from costspan.wire.openai import ask_nothing
+from costspan.wire.route import Format, Route, Wire
+from costspan.wire.usage import Counts, read_usage
+
+ENDED = frozenset(("completed", "expired", "cancelled"))
+"""States in which what was answered until then is billed, and nothing more will be."""
+NANOSECONDS = 1_000_000_000
+STATES_USAGE = frozenset(("openai", "azure.ai.openai"))
+
+
+class Batch(msgspec.Struct, gc=False):
+    """A batch's record."""
+
+    object: Text | None = None
+    id: Text | None = None
+    model: Text | None = None
+    status: Text | None = None
+    usage: Counts | None = None
+    completed_at: Count | None = None
+    expired_at: Count | None = None
+    cancelled_at: Count | None = None
+    error: Any = None
+
+
+BATCH = Shape(Batch)
+
+
+def read(document: bytes, call: Call) -> bool:
+    """Note a batch. One that has not ended, or does not say what it used, tells nothing that is to be paid."""
+    batch = BATCH.read(document)
+    if batch is None or batch.object != "batch":
+        return False
+    call.response_id, call.response_model, call.response_status = batch.id, batch.model, batch.status
+    call.background = call.batch = True
+    if batch.status in ENDED and batch.usage is not None:
+        call.settled = True
+        call.usage = read_usage(batch.usage)
+        ended = batch.completed_at or batch.expired_at or batch.cancelled_at
+        call.priced_at_ns = ended * NANOSECONDS if ended else None
+    return True
+
+
+BATCH_FETCH = Format("fetch_response", "/v1/batches/{id}", ask_nothing, read, fetch=True)
+FORMATS = (("GET", "/v1/batches/{id}", BATCH_FETCH),)
+
+
+def wire(hosts: Hosts) -> Wire:
+    """Batches at the providers whose records say what was used."""
+
+    def match(method: str, host: str, port: int, path: str) -> Route | None:
+        if method != "GET" or path.endswith("/batches"):
+            return None
+        provider, known = hosts.provider_of(host, port, path)
+        return Route(provider, BATCH_FETCH, known) if provider in STATES_USAGE else None
+
+    return Wire(match, parents=("batches",))
