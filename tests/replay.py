@@ -6,7 +6,8 @@ The transport is ours, so that the reply's bytes come in exactly the chunks aske
 import asyncio
 import gzip
 import zlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from io import BytesIO
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -94,15 +95,19 @@ def run(
     after the body; what was seen until then is returned.
     """
 
-    def handler(request: Any) -> Any:
+    def answer(body: bytes, accepted: str | None) -> tuple[int, dict[str, str], list[bytes], bool]:
         headers = dict(exchange.headers)
-        asked = exchange.asked_body is not None and b'"include_usage":true' in request.content
+        asked = exchange.asked_body is not None and b'"include_usage":true' in body
         data = exchange.asked_body if asked and exchange.asked_body is not None else exchange.body
-        if encoding != "identity" and not (obeys and request.headers.get("accept-encoding") == "identity"):
+        if encoding != "identity" and not (obeys and accepted == "identity"):
             headers["content-encoding"] = encoding.removeprefix("raw-")
             data = encoded(data, encoding)
+        return exchange.status, headers, chunks(data, size), broken
+
+    def handler(request: Any) -> Any:
+        status, headers, parts, _ = answer(request.content, request.headers.get("accept-encoding"))
         error = library.ReadError("peer closed connection") if broken else None
-        return library.Response(exchange.status, headers=headers, stream=stream_of(library, chunks(data, size), error))
+        return library.Response(status, headers=headers, stream=stream_of(library, parts, error))
 
     async def async_handler(request: Any) -> Any:
         await request.aread()
@@ -112,6 +117,8 @@ def run(
         request.read()
         return handler(request)
 
+    if library.__name__ in ("requests", "aiohttp"):
+        return _run_other(library, exchange, stream, raw, broken, answer)
     transport = library.MockTransport(async_handler if asynchronous else sync_handler)
     sent: dict[str, Any] = {"method": exchange.method, "url": exchange.url, "headers": exchange.request_headers}
     if exchange.form is None:
@@ -146,6 +153,32 @@ def run(
         else:
             sync_run()
     except library.ReadError:
+        if not broken:
+            raise
+    return b"".join(seen)
+
+
+def _run_other(
+    library: ModuleType, exchange: Exchange, stream: bool, raw: bool, broken: bool, answer: Callable[..., Any]
+) -> bytes:
+    """`run` for requests and aiohttp."""
+    import replay_others
+
+    sent: dict[str, Any] = {"method": exchange.method, "url": exchange.url, "headers": exchange.request_headers}
+    if exchange.form is None:
+        sent["data"] = exchange.request_body
+    elif library.__name__ == "requests":
+        sent |= {"data": exchange.form, "files": {"file": ("a.mp3", b"ID3", "audio/mpeg")}}
+    else:
+        sent["data"] = {**exchange.form, "file": BytesIO(b"ID3")}
+    seen: list[bytes] = []
+    run = replay_others.run_requests if library.__name__ == "requests" else replay_others.run_aiohttp
+    try:
+        run(sent, answer, stream=stream, raw=raw, seen=seen)
+    except (replay_others.requests.exceptions.ChunkedEncodingError, replay_others.urllib3.exceptions.ProtocolError):
+        if not broken:
+            raise
+    except replay_others.aiohttp.ClientPayloadError:
         if not broken:
             raise
     return b"".join(seen)

@@ -14,8 +14,9 @@ from types import TracebackType
 from typing import ParamSpec, TypeVar
 
 from opentelemetry.context import Context, attach, detach, get_current
+from opentelemetry.trace import get_current_span
 
-from costspan import names
+from costspan import context, names
 from costspan.active import Active, state
 from costspan.call import Attempt, Call
 from costspan.logical import Logical, current_logical, end_with
@@ -65,7 +66,7 @@ def tap_failed(error: Exception) -> None:
 
 
 UNSENT = frozenset(("ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "UnsupportedProtocol", "LocalProtocolError"))
-"""Errors of httpx and httpx2 that are raised before a request has left."""
+"""Errors of httpx and httpx2 that are raised before a request has left; the seams of others tell by themselves."""
 
 
 class Exchange:
@@ -124,7 +125,7 @@ class Exchange:
         if isinstance(error, Exception):
             self.call.error_type = type(error).__name__
             self.call.error_message = str(error) or None
-            self.call.unsent = self.call.error_type in UNSENT
+            self.call.unsent = self.call.unsent or self.call.error_type in UNSENT
             if self.logical is not None and not self.logical.closed:
                 self._note_attempt()  # now: the SDK waits before it tries again
                 return
@@ -238,11 +239,12 @@ class Exchange:
             self.reply.time(call, self.began)
         if call.attempts and call.attempts[-1].number == call.tries and call.ended is None:
             call.attempts = call.attempts[:-1] or None  # the last one is the call's own outcome, not a failure on the way
-        if call.background and not call.finish_reasons:
+        settled = call.settled or bool(call.finish_reasons)
+        if call.background and not settled:
             call.complete = False  # it is being answered, and will be billed: fetching it will tell
-        if self.route.format.fetch and not (
-            call.background and call.finish_reasons and call.response_id and self.active.first_time(call.response_id)
-        ):
+        # An answer that is settled is counted once, wherever it is seen first.
+        first = call.background and settled and call.response_id and self.active.first_time(call.response_id)
+        if self.route.format.fetch and not first:
             call.usage, call.complete = None, True
         try:
             if call.error_message is not None:
@@ -255,6 +257,16 @@ class Exchange:
 
 def _is_same(outer: Call, route: Route, host: str) -> bool:
     return outer.endpoint == route.format.endpoint and outer.host == host and not outer.duration
+
+
+@guarded("exchange.context", None)
+def _add_context(call: Call, logical: Logical | None) -> None:
+    """Agent and conversation, where what is around the call knows them; what the wire or the program says wins."""
+    facts = {**context.of_frameworks(), **context.of_parent(get_current_span())}
+    if logical is not None and logical.facts is not None:
+        facts |= logical.facts
+    if facts:
+        call.asked = {**{name: fact for name, fact in facts.items() if name not in call.labels}, **(call.asked or {})}
 
 
 def begin(route: Route, sent: Sent, host: str, port: int, headers: Mapping[str, str]) -> Exchange | None:
@@ -274,7 +286,7 @@ def begin(route: Route, sent: Sent, host: str, port: int, headers: Mapping[str, 
         logical = None
     key = active.key_of(headers)
     call = Call(route.provider, route.format.operation, route.format.endpoint, route.format.api_type, host, port)
-    if not route.format.ask(sent, call) and not route.known:
+    if not route.format.ask(sent, call) and (not route.known or (route.format.explicit and sent.body)):
         return None
     call.free = route.format.free
     call.key = key
@@ -283,6 +295,7 @@ def begin(route: Route, sent: Sent, host: str, port: int, headers: Mapping[str, 
         call.key_name = active.keys[key].name
     if sent.body:
         call.fingerprint = active.fingerprint(sent.body)
+    _add_context(call, logical)
     call.started_ns = time.time_ns()
     began = perf_counter()
     exchange = Exchange(active, route, call, active.telemetry.begin(call), began)

@@ -34,6 +34,10 @@ class Logical:
 
     exchange: "Exchange | None" = None
     closed = False
+    facts: dict[str, str] | None = None
+    """What the SDK knows of the call and the wire doesn't, by attribute name."""
+    owner: object = None
+    """Whose method the frame is, where that may call itself."""
     _token: "Token[Logical | None] | None" = None
 
     def __enter__(self) -> "Logical":

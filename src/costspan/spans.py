@@ -23,7 +23,7 @@ def set_attributes(span: Span, said: dict[str, Any]) -> None:
 
 
 def _set(span: Any, said: dict[str, Any]) -> bool:
-    kind: type[Any] = type(span)
+    kind = cast("type[Any]", type(span))
     held = span._attributes
     if (kind.__module__, kind.__name__, type(held).__name__) != _KNOWN or held.max_value_len is not None or held._immutable:
         return False

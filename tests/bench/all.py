@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-FILES = ("run.py", "tap.py", "start.py", "many.py")
+FILES = ("run.py", "tap.py", "seams.py", "frames.py", "ends.py", "start.py", "many.py")
 
 
 def main() -> int:

@@ -22,6 +22,11 @@ SERVER = ("uvicorn>=0.34",)
 """Of the extra `ledger`, all that the local provider needs."""
 
 
+OLD_CLIENTS = ("requests>=2.31,<2.32", "urllib3<2", *(("aiohttp>=3.9,<3.10",) if sys.version_info < (3, 13) else ()))
+"""The oldest of the other HTTP clients; aiohttp 3.9 is not made for Python 3.13."""
+NEW_CLIENTS = ("requests>=2.31", "aiohttp>=3.9")
+
+
 def oldest() -> str:
     """The lower bound on openai that pyproject.toml promises."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -33,12 +38,12 @@ def versions() -> dict[str, tuple[str, ...]]:
     """What to install, by the name it is shown under. Releases of openai before 1.56 pass an argument that httpx 0.28 refuses."""
     first = oldest()
     return {
-        first: (f"openai=={first}.0" if first.count(".") == 1 else f"openai=={first}", "httpx>=0.27,<0.28"),
+        first: (f"openai=={first}.0" if first.count(".") == 1 else f"openai=={first}", "httpx>=0.27,<0.28", *OLD_CLIENTS),
         "1.x": ("openai>=1,<2", "httpx>=0.27,<1"),
         "2.0.0": ("openai==2.0.0", "httpx>=0.27,<1"),
         "2.x": ("openai>=2,<3", "httpx>=0.27,<1"),
         "3.0.0": ("openai==3.0.0", "httpx>=0.27,<1"),
-        "newest": ("openai>=3",),
+        "newest": ("openai>=3", *NEW_CLIENTS),
     }
 
 

@@ -5,10 +5,12 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
+import aiohttp
 import httpx
 import httpx2
 import openai._base_client
 import pytest
+import requests
 
 import costspan
 from recorded.cases import named
@@ -23,6 +25,8 @@ PATCHED = [
     (httpx.AsyncClient, "send"),
     (httpx2.Client, "send"),
     (httpx2.AsyncClient, "send"),
+    (requests.Session, "send"),
+    (aiohttp.ClientSession, "_request"),
     (openai._base_client.SyncAPIClient, "request"),
     (openai._base_client.AsyncAPIClient, "request"),
 ]
@@ -173,6 +177,24 @@ def test_a_library_that_is_imported_later_is_patched_as_it_comes(library: str, a
     assert told.split() == ["False", "5"]
 
 
+@pytest.mark.parametrize(
+    ("library", "owner", "method"), [("requests", "Session", "send"), ("aiohttp", "ClientSession", "_request")]
+)
+def test_requests_and_aiohttp_are_patched_as_they_come_and_put_back(library: str, owner: str, method: str):
+    told = python(
+        f"""{CALL}
+    import sys
+    with instrumented() as kit:
+        print("{library}" in sys.modules)
+        import {library}
+        run({library}, CHAT)
+        print(kit.attributes()["gen_ai.usage.input_tokens"], hasattr({library}.{owner}.{method}, "__wrapped__"))
+    print(hasattr({library}.{owner}.{method}, "__wrapped__"))
+    """
+    )
+    assert told.split() == ["False", "5", "True", "False"]
+
+
 @pytest.mark.parametrize(("hidden", "library"), [("httpx", "httpx2"), ("httpx2", "httpx"), ("openai", "httpx2")])
 def test_a_library_that_is_not_installed_is_not_missed(hidden: str, library: str):
     told = python(
@@ -212,7 +234,8 @@ def test_instrumenting_imports_neither_http_library_nor_sdk_nor_ledger_nor_price
     from opentelemetry.sdk.metrics import MeterProvider
     from opentelemetry.sdk._logs import LoggerProvider
     costspan.instrument(tracer_provider=TracerProvider(), meter_provider=MeterProvider(), logger_provider=LoggerProvider())
-    heavy = ("httpx", "httpx2", "openai", "genai_prices", "pydantic", "duckdb", "costspan.ledger", "costspan.guard")
+    heavy = ("httpx", "httpx2", "requests", "aiohttp", "openai", "genai_prices", "pydantic", "duckdb")
+    heavy += ("costspan.ledger", "costspan.guard")
     print([name for name in heavy if name in sys.modules])
     """
     )

@@ -1,5 +1,6 @@
 """What costspan changes on a request while it is sent, and puts back: asking for usage, and trace context for one's own hosts."""
 
+from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
 from urllib.parse import parse_qs
@@ -34,14 +35,19 @@ AZURE_TAKES_USAGE_SINCE = "2024-09-01"
 
 
 def _with_usage(exchange: Exchange, request: Any) -> bytes | None:
-    """The body that asks for usage too; None where it is not to be changed."""
+    """The body of a request of httpx or httpx2 that asks for usage too; None where it is not to be changed."""
     body: bytes | None = request.__dict__.get("_content")
-    if body is None or "content-encoding" in request.headers or not may_add_usage(body):
+    return asking(exchange, body, request.headers, lambda: request.url.query.decode("ascii", "replace"))
+
+
+def asking(exchange: Exchange, body: bytes | None, headers: Mapping[str, str], query: Callable[[], str]) -> bytes | None:
+    """`body` as one that asks for usage too; None where it is not to be changed. `headers` are found by lower-case names."""
+    if body is None or "content-encoding" in headers or not may_add_usage(body):
         return None
-    if request.headers.get("authorization", "").startswith("AWS4-HMAC"):  # signed: a changed body would be refused
+    if headers.get("authorization", "").startswith("AWS4-HMAC"):  # signed: a changed body would be refused
         return None
     if exchange.call.provider == "azure.ai.openai":
-        version = parse_qs(request.url.query.decode("ascii", "replace")).get("api-version", [""])[0]
+        version = parse_qs(query()).get("api-version", [""])[0]
         if version[:1].isdigit() and version < AZURE_TAKES_USAGE_SINCE:
             return None
     return add_usage(body)

@@ -1,9 +1,11 @@
 """The table of what is patched, when it is imported, and putting the very same objects back.
 
-Nothing is imported for it: a library that is not there is not missed, one that comes later is patched as it comes.
+Nothing is imported for it, nor is what patches it: a library that is not there is not missed, one that comes later is
+patched as it comes.
 """
 
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -12,21 +14,23 @@ from costspan.seams.imports import Imports
 
 
 class Patched(NamedTuple):
-    """One attribute of one class: what stood there, and what stands there now."""
+    """One attribute of a class or a module: what stood there, and what stands there now."""
 
-    owner: type
+    owner: type | ModuleType
     name: str
     original: Any
     replacement: Any
 
 
 Patcher = Callable[[ModuleType], Iterator[Patched]]
+Where = tuple[str, str]
+"""A module of this package, and the name of its `Patcher`."""
 
 
 class Patches:
     """Installs patchers as their modules are imported, and takes every one of them back."""
 
-    def __init__(self, table: dict[str, Patcher]) -> None:
+    def __init__(self, table: dict[str, Where]) -> None:
         self._table = table
         self._done: dict[str, list[Patched]] = {}
         self._whole: set[str] = set()
@@ -40,7 +44,9 @@ class Patches:
     def _apply(self, module: ModuleType) -> None:
         if module.__name__ not in self._done:
             done = self._done.setdefault(module.__name__, [])
-            for patched in self._table[module.__name__](module):
+            where, name = self._table[module.__name__]
+            patcher: Patcher = getattr(import_module(f"costspan.seams.{where}"), name)
+            for patched in patcher(module):
                 done.append(patched)  # one at a time: should the next one fail, this one can still be put back
             self._whole.add(module.__name__)
 
@@ -60,7 +66,7 @@ class Patches:
         return sorted(self._whole)
 
 
-def replace(owner: type, name: str, wrap: Callable[[Any], Any]) -> Patched:
+def replace(owner: type | ModuleType, name: str, wrap: Callable[[Any], Any]) -> Patched:
     """Put `wrap(original)` in place of ``owner.name``."""
     original = owner.__dict__[name]
     replacement = wrap(original)

@@ -1,0 +1,5 @@
+"""The local provider in the words of other providers: their paths, replies, streams and error bodies, on one socket, with one bill."""
+
+from sdk.providers.world import World
+
+__all__ = ["World"]
