@@ -3,7 +3,7 @@
 import os
 import sys
 
-EXTRA = frozenset(("typer", "click", "rich", "duckdb", "pyarrow", "grpc", "uvicorn"))
+EXTRA = frozenset(("typer", "click", "rich", "duckdb", "pyarrow", "grpc", "uvicorn", "psycopg", "clickhouse_connect"))
 """What the extra `ledger` brings."""
 
 

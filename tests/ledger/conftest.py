@@ -86,6 +86,7 @@ def traces(*calls: Call, resource: dict[str, Any] | None = None) -> ExportTraceS
     resource_spans = request.resource_spans.add()
     resource_spans.resource.attributes.extend(pairs({names.SERVICE_NAME: "shop", **(resource or {})}))
     scope_spans = resource_spans.scope_spans.add()
+    scope_spans.scope.name = names.SCOPE
     for each in calls:
         trace_id, span_id = each.ids or (os.urandom(16), next(_count).to_bytes(8, "big"))
         start = NOON_NS + round(each.seconds * 1e9)

@@ -14,6 +14,7 @@ import pytest
 
 from costspan.__main__ import main
 from costspan.ledger import remote
+from costspan.ledger.catalogue import REPORTS
 
 
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
@@ -45,9 +46,68 @@ def store(ledger: Any, otlp: Any) -> Path:
 def test_every_report_says_its_question_in_its_help(costspan: Any) -> None:
     code, out, _ = costspan("report", "--help")
     assert code == 0
-    for name, question in {"spend": "Who spent what?", "errors": "What fails?", "retries": "What do retries cost?"}.items():
-        assert question in out
-        assert question in costspan("report", name, "--help")[1]
+    for name, report in REPORTS.items():
+        question = report.question.partition("?")[0] + "?"
+        assert question in " ".join(out.split())
+        shown = " ".join(costspan("report", name, "--help")[1].split())
+        assert report.question in shown
+        options = {"--since", "--until", "--where", "--limit", "--format", "--output", "--store"} | (
+            {"--by"} if report.by is not None else set()
+        )
+        assert {option for option in options if option not in shown} == set()
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        ("chargeback --min-cost 0.01", "1 row below 0.01 left out"),
+        ("anomalies --z 3 --days 90 --floor 1 --by team,model", "up to 90 days"),
+        ("anomalies --by none", "up to 90 days"),
+        ("forecast --days 14 --by team", "What will it cost?"),
+        ("duplicates --window 10m", "duplicates"),
+        ("calls --sort latency --failed", "No calls found"),
+        ("routing --rule tokens<500=gpt-4.1-mini", "tokens<500=gpt-4.1-mini"),
+        ("routing --to gpt-4.1-nano --to gpt-4.1-mini", "gpt-4.1-nano"),
+        ("retention --by user", "What is held"),
+    ],
+)
+def test_each_reports_own_options_reach_it(costspan: Any, store: Path, command: str, says: str) -> None:
+    code, out, err = costspan("report", *command.split(), "--store", store)
+    assert (code, err) == (0, "")
+    assert says in out
+
+
+def test_an_option_of_another_report_is_refused(costspan: Any, store: Path) -> None:
+    code, _, err = costspan("report", "spend", "--z", "3", "--store", store)
+    assert (code, "No such option" in err) == (2, True)
+
+
+def test_parquet_goes_to_a_file_or_a_pipe_and_not_to_a_terminal(
+    costspan: Any, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "spend.parquet"
+    assert costspan("report", "spend", "--store", store, "--format", "parquet", "--output", path) == (0, "", "")
+    piped = io.TextIOWrapper(io.BytesIO())
+    monkeypatch.setattr(sys, "stdout", piped)
+    assert costspan("report", "spend", "--store", store, "--format", "parquet")[0] == 0
+    assert piped.buffer.getvalue() == path.read_bytes()  # pyright: ignore[reportAttributeAccessIssue]
+    monkeypatch.setattr(piped, "isatty", lambda: True)
+    code, _, err = costspan("report", "spend", "--store", store, "--format", "parquet")
+    assert (code, "add --output FILE" in err) == (2, True)
+
+
+def test_any_format_can_be_written_to_a_file(costspan: Any, store: Path, tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("old")
+    code, out, err = costspan("report", "chargeback", "--store", store, "--min-cost", "1", "--format", "csv", "--output", path)
+    assert (code, out) == (0, "")
+    assert "below 1 left out" in err
+    assert (
+        path.read_bytes().decode()
+        == "team,project,user,calls,input_tokens,output_tokens,cost,currency,share,last_call,cost_unknown\r\n"
+    )
+    code, _, err = costspan("report", "spend", "--store", store, "--output", tmp_path / "none" / "rows.csv")
+    assert (code, "--output" in err) == (1, True)
 
 
 def test_a_report_reads_the_file_when_no_server_runs(costspan: Any, store: Path) -> None:
@@ -95,7 +155,7 @@ def test_a_server_file_that_points_elsewhere_is_not_followed(costspan: Any, stor
     [
         (["report", "spend", "--where", "nonsense"], 2, "not FIELD=VALUE"),
         (["report", "spend", "--since", "soon"], 2, "Accepted: a date"),
-        (["report", "spend", "--format", "xml"], 2, "There is: table, json, csv"),
+        (["report", "spend", "--format", "xml"], 2, "There is: table, json, csv, parquet"),
         (["report", "spend", "--limit", "-1"], 2, "--limit"),
         (["report", "spend", "--limit", "99999999999999999999"], 2, "--limit is 0 (all rows) to 1,000,000,000"),
         (["report", "spend", "--nonsense"], 2, "No such option"),

@@ -76,6 +76,7 @@ def ledger(otlp: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
         (["cost<0.7"], 1),
         (["cost=0.001"], 1),
         (["input_tokens>10"], 1),
+        (["tokens<31"], 1),
         (["latency>1.5"], 1),
         (["status=500"], 1),
         (["failed=true"], 1),

@@ -96,7 +96,7 @@ def _check(server: Server) -> None:
         [("shop", 50, "0.001000000000"), ("shop", 100, "0.001000000000")],
     )
     with server.store.reader() as connection:
-        assert connection.execute("select http_status from all_attempts").fetchall() == [(429,)]
+        assert connection.execute("select http_status from all_attempts").rows == [(429,)]
 
 
 def test_json_with_hexadecimal_ids_is_the_same_call_as_protobuf(server: Server, otlp: Any) -> None:
@@ -357,7 +357,7 @@ def test_after_kill_9_under_load_every_acknowledged_call_is_there_once(
     assert server_file(store).exists()  # it could not clean up; the next one copes
     server = serve(store)
     with server.store.reader() as connection:
-        spans = [row[0] for row in connection.execute("select span_id from all_calls").fetchall()]
+        spans = [row[0] for row in connection.execute("select span_id from all_calls").rows]
     assert len(acknowledged) >= 20
     assert {span_id.hex() for span_id in acknowledged} <= set(spans)
     assert len(spans) == len(set(spans))

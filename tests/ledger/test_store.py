@@ -27,7 +27,7 @@ def of_traces(request: Any) -> Batch:
 
 def rows(store: Store, sql: str) -> list[tuple[Any, ...]]:
     with store.reader() as connection:
-        return connection.execute(sql).fetchall()
+        return connection.execute(sql).rows
 
 
 @pytest.fixture
@@ -215,8 +215,8 @@ except StoreError as error:
 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 store.insert([batch(10_000_000, 10)])
 with store.reader() as connection:
-    print(connection.execute("select count(*) % 20000 from main.calls where started_at < make_timestamp(10000000)").fetchall(),
-          connection.execute("select count(*) from main.calls where started_at >= make_timestamp(10000000)").fetchall())
+    print(connection.execute("select count(*) % 20000 from main.calls where started_at < make_timestamp(10000000)").rows,
+          connection.execute("select count(*) from main.calls where started_at >= make_timestamp(10000000)").rows)
 store.close()
 """
     command = [sys.executable, "-c", code, str(tmp_path / "l.duckdb")]

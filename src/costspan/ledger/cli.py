@@ -2,20 +2,15 @@
 
 import importlib
 import sys
-from collections.abc import Callable
 from importlib.util import find_spec
-from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 
 from costspan.ledger.errors import UsageError
-from costspan.ledger.query import INSTANTS, SORTS, Question, unknown
-from costspan.ledger.report import REPORTS
-
-TABLE_ROWS: Final = 50
-FILE_ROWS: Final = 10_000
+from costspan.ledger.reports_cli import StoreOption, reports
+from costspan.ledger.store_cli import app as stores
 
 app = typer.Typer(
     help="costspan: what language models cost, and who spent it.",
@@ -24,39 +19,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-reports = typer.Typer(help="Answer a question from the ledger.", no_args_is_help=True, rich_markup_mode=None)
 keys = typer.Typer(help="Name API keys without storing them.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(reports, name="report")
 app.add_typer(keys, name="key")
-
-StoreOption = Annotated[
-    Path | None,
-    typer.Option("--store", metavar="PATH", help="The ledger's file [default: costspan/ledger.duckdb in your data directory]."),
-]
-By = Annotated[str | None, typer.Option(metavar="FIELDS", help="Group by these, comma-separated; 'none' for one total.")]
-Since = Annotated[str | None, typer.Option(metavar="TIME", help=f"From this time on: {INSTANTS}.")]
-Until = Annotated[str | None, typer.Option(metavar="TIME", help="Up to, and not including, this time.")]
-Where = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="FIELD=VALUE", help="Only calls with this (=, !=, <, <=, >, >=; repeatable; 'team=' finds those without)."
-    ),
-]
-Limit = Annotated[
-    int | None,
-    typer.Option(
-        min=0, metavar="N", help=f"Rows at most, 0 for all [default: {TABLE_ROWS} in a table, {FILE_ROWS:,} in json and csv]."
-    ),
-]
-Format = Annotated[
-    str,
-    typer.Option("--format", metavar="FORMAT", help="table (rounded), json or csv (exact; formulas get an apostrophe in csv)."),
-]
-Sort = Annotated[str, typer.Option(metavar="FIELD", help=f"Largest first, by: {', '.join(SORTS)}.")]
-Failed = Annotated[bool, typer.Option("--failed", help="Failed calls only.")]
-Window = Annotated[
-    str, typer.Option(metavar="TIME", help="How long after the first a repeat counts as a duplicate: 10m, 24h, 7d.")
-]
+app.add_typer(stores, name="store")
 
 
 @app.command()
@@ -77,7 +43,7 @@ def serve(
     import signal  # noqa: PLC0415
     import threading  # noqa: PLC0415
 
-    from costspan.ledger.serve import Server  # noqa: PLC0415
+    from costspan.ledger.serve import Server, collect_seldom  # noqa: PLC0415
 
     stop = threading.Event()
 
@@ -87,94 +53,13 @@ def serve(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, on_signal)
     with Server(store, host=host, http_port=otlp_http_port, grpc_port=otlp_grpc_port) as server:
-        typer.echo(f"ledger     {server.path}", err=True)
+        typer.echo(f"ledger     {server.place}", err=True)
         typer.echo(f"OTLP/HTTP  http://{host}:{server.http_port}", err=True)
         typer.echo(f"OTLP/gRPC  {host}:{server.grpc_port}", err=True)
         typer.echo("Ctrl-C stops it.", err=True)
+        collect_seldom()
         stop.wait()
         typer.echo("Storing what was received ...", err=True)
-
-
-def _report(form: str, store: Path | None, limit: int | None, **asked: Any) -> None:
-    """Asks, and prints."""
-    if form not in ("table", "json", "csv"):
-        raise unknown("--format", form, ("table", "json", "csv"))
-    from costspan.ledger.render import render  # noqa: PLC0415
-    from costspan.ledger.serve import ask, default_path  # noqa: PLC0415
-
-    path = store.expanduser().absolute() if store else default_path()
-    question = Question(limit=(TABLE_ROWS if form == "table" else FILE_ROWS) if limit is None else limit, **asked)
-    result = ask(path, question)
-    sys.stdout.write(render(result, form))
-    sys.stdout.flush()
-    if result.more and form != "table":
-        typer.echo(f"Only the first {len(result.rows):,} rows were written; --limit 0 writes all.", err=True)
-
-
-def _fields(by: str | None) -> tuple[str, ...] | None:
-    if by is None:
-        return None
-    return () if by == "none" else tuple(filter(None, (name.strip() for name in by.split(","))))
-
-
-def _grouped(name: str) -> Callable[..., None]:
-    def command(
-        *,
-        by: By = None,
-        since: Since = None,
-        until: Until = None,
-        where: Where = None,
-        limit: Limit = None,
-        store: StoreOption = None,
-        form: Format = "table",
-    ) -> None:
-        _report(form, store, limit, report=name, by=_fields(by), since=since, until=until, where=tuple(where or ()))
-
-    return command
-
-
-def _short(name: str) -> str:
-    """The question alone, for the list of reports."""
-    return REPORTS[name].question.partition("?")[0] + "?"
-
-
-for _name in ("spend", "errors", "retries"):
-    _help = f"{REPORTS[_name].question} Grouped by {', '.join(REPORTS[_name].by or ())} unless --by says otherwise."
-    reports.command(_name, help=_help, short_help=_short(_name))(_grouped(_name))
-
-
-@reports.command("duplicates", help=REPORTS["duplicates"].question, short_help=_short("duplicates"))
-def duplicates(
-    *,
-    by: By = None,
-    window: Window = "1h",
-    since: Since = None,
-    until: Until = None,
-    where: Where = None,
-    limit: Limit = None,
-    store: StoreOption = None,
-    form: Format = "table",
-) -> None:
-    """See `REPORTS`."""
-    asked = {"by": _fields(by), "since": since, "until": until, "where": tuple(where or ()), "window": window}
-    _report(form, store, limit, report="duplicates", **asked)
-
-
-@reports.command("calls", help=REPORTS["calls"].question, short_help=_short("calls"))
-def calls(
-    *,
-    sort: Sort = "cost",
-    failed: Failed = False,
-    since: Since = None,
-    until: Until = None,
-    where: Where = None,
-    limit: Limit = None,
-    store: StoreOption = None,
-    form: Format = "table",
-) -> None:
-    """See `REPORTS`."""
-    asked = {"sort": sort, "failed": failed, "since": since, "until": until, "where": tuple(where or ())}
-    _report(form, store, limit, report="calls", **asked)
 
 
 @keys.command("fingerprint")
@@ -195,6 +80,19 @@ def fingerprint() -> None:
     if key != key.strip():
         typer.echo("Warning: the key begins or ends with white space, which counts.", err=True)
     typer.echo(key_fingerprint(key))
+
+
+@app.command(
+    "doctor",
+    help="Say what of this environment is seen, priced and exported, and what is not and why.",
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+    add_help_option=False,
+)
+def doctor(context: typer.Context) -> None:
+    """For the list of commands: `costspan.__main__` runs it before all this is imported."""
+    from costspan.doctor.command import main  # noqa: PLC0415
+
+    raise typer.Exit(main(context.args))
 
 
 def _mount(name: str, help_text: str, module: str, attribute: str) -> None:

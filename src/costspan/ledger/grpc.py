@@ -16,6 +16,7 @@ from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 
 from costspan.ledger import otlp
+from costspan.ledger.decode import Decoder
 from costspan.ledger.errors import RefusedError, ServerError
 from costspan.ledger.intake import Intake
 from costspan.ledger.ports import claim, taken
@@ -34,8 +35,8 @@ _CODES: Final = {
 }
 THREADS: Final = 32
 """Requests handled at once: each holds a thread until its commit."""
-WAITING: Final = 64
-"""Further requests refused with RESOURCE_EXHAUSTED by grpc itself beyond these."""
+WAITING: Final = 256
+"""Further ones that may wait for a thread. Beyond them grpc itself refuses, without a hint when to come back: far away, then."""
 OPTIONS: Final = (
     ("grpc.max_receive_message_length", otlp.BODY_LIMIT),  # also bounds what a compressed message becomes
     ("grpc.so_reuseport", 0),  # a taken port is an error, not a shared one
@@ -49,9 +50,10 @@ class GrpcReceiver:
         ServerError: the port is taken.
     """
 
-    def __init__(self, writer: Writer, intake: Intake, host: str, port: int) -> None:
+    def __init__(self, writer: Writer, intake: Intake, decoder: Decoder, host: str, port: int) -> None:
         self._writer = writer
         self._intake = intake
+        self._reader = decoder
         with claim(host, port, "--otlp-grpc-port"):
             pass  # grpc's own error names no cause, and writes to stderr
         pool = ThreadPoolExecutor(THREADS, "costspan-ledger-grpc")
@@ -80,7 +82,8 @@ class GrpcReceiver:
             try:
                 self._intake.take(len(body))
                 held = len(body)
-                batch = otlp.to_rows(signal, body)
+                with self._writer.coming():
+                    batch = otlp.to_rows(signal, body, decoder=self._reader)
                 self._writer.submit(batch).result()
                 return otlp.encode(signal.reply(batch), otlp.PROTOBUF)
             except RefusedError as refusal:

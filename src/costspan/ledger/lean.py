@@ -1,4 +1,4 @@
-"""OTLP's request messages with one change: an attribute stays the bytes that were sent.
+"""OTLP's request messages with one change: an attribute, and a span's status, stay the bytes that were sent.
 
 The wire format doesn't tell a message from bytes, so this is the same protocol. Calls repeat most of their attributes byte
 for byte (provider, model, team), and `fields.read` looks those up instead of decoding each: half the time of a request.
@@ -18,11 +18,12 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 _ONE_OF_EACH_FILE: Final = (KeyValue, Resource, Span, LogRecord, ExportTraceServiceRequest, ExportLogsServiceRequest)
+_BYTES: Final = ("attributes", "status")
 
 
 def _leave_as_bytes(message: DescriptorProto) -> None:
     for field in message.field:
-        if field.name == "attributes":
+        if field.name in _BYTES:
             field.type = FieldDescriptorProto.TYPE_BYTES
             field.ClearField("type_name")
     for nested in message.nested_type:

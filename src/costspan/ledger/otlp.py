@@ -4,6 +4,7 @@ import base64
 import binascii
 import zlib
 from collections.abc import Callable
+from functools import cache
 from typing import Any, Final, NamedTuple, cast
 
 import msgspec
@@ -16,6 +17,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
     ExportLogsServiceResponse,
 )
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsPartialSuccess,
     ExportMetricsServiceRequest,
     ExportMetricsServiceResponse,
 )
@@ -25,10 +27,11 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
-from costspan.ledger import decode
+from costspan.ledger.decode import Decoder
 from costspan.ledger.errors import RefusedError
 from costspan.ledger.lean import LeanLogs, LeanTraces
 from costspan.ledger.rows import Batch
+from costspan.prices import PriceBook
 
 PROTOBUF: Final = "application/x-protobuf"
 JSON: Final = "application/json"
@@ -44,12 +47,8 @@ class Signal(NamedTuple):
     request: type[Message]
     lean: type[Message]
     """The same, with attributes as bytes."""
-    rows: Callable[[Any], Batch]
+    rows: Callable[[Decoder, Any], Batch]
     reply: Callable[[Batch], Message]
-
-
-def _nothing(_: object) -> Batch:
-    return Batch()
 
 
 def _traces_reply(batch: Batch) -> Message:
@@ -66,17 +65,23 @@ def _logs_reply(batch: Batch) -> Message:
     return ExportLogsServiceResponse(partial_success=partial)
 
 
-def _metrics_reply(_: Batch) -> Message:
-    return ExportMetricsServiceResponse()
+def _metrics_reply(batch: Batch) -> Message:
+    if not batch.rejected:
+        return ExportMetricsServiceResponse()
+    partial = ExportMetricsPartialSuccess(rejected_data_points=batch.rejected, error_message=batch.reason)
+    return ExportMetricsServiceResponse(partial_success=partial)
 
 
-TRACES: Final = Signal("traces", ExportTraceServiceRequest, LeanTraces, decode.of_traces, _traces_reply)
-LOGS: Final = Signal("logs", ExportLogsServiceRequest, LeanLogs, decode.of_logs, _logs_reply)
-METRICS: Final = Signal("metrics", ExportMetricsServiceRequest, ExportMetricsServiceRequest, _nothing, _metrics_reply)
+TRACES: Final = Signal("traces", ExportTraceServiceRequest, LeanTraces, Decoder.of_traces, _traces_reply)
+LOGS: Final = Signal("logs", ExportLogsServiceRequest, LeanLogs, Decoder.of_logs, _logs_reply)
+METRICS: Final = Signal("metrics", ExportMetricsServiceRequest, ExportMetricsServiceRequest, Decoder.of_metrics, _metrics_reply)
+_prices = cache(PriceBook)
 
 
-def to_rows(signal: Signal, body: bytes, content_type: str = PROTOBUF, encoding: str = "") -> Batch:
-    """The rows that one request body holds.
+def to_rows(
+    signal: Signal, body: bytes, content_type: str = PROTOBUF, encoding: str = "", decoder: Decoder | None = None
+) -> Batch:
+    """The rows that one request body holds, read by a server's `decoder`, or one for this request alone.
 
     Raises:
         RefusedError: 400 where the body is not what its content type says, 413 where it is larger than `BODY_LIMIT`.
@@ -88,7 +93,7 @@ def to_rows(signal: Signal, body: bytes, content_type: str = PROTOBUF, encoding:
     message = signal.lean()
     try:
         message.ParseFromString(body)
-        return signal.rows(message)
+        return signal.rows(decoder or Decoder(_prices()), message)
     except DecodeError as error:
         raise RefusedError(400, f"the body is not an OTLP {signal.name} request: {error}") from error
 

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, NamedTuple
 
 from costspan.ledger import otlp
+from costspan.ledger.decode import Decoder
 from costspan.ledger.errors import RefusedError
 from costspan.ledger.intake import Intake
 from costspan.ledger.ports import leads_to_loopback
@@ -39,9 +40,12 @@ Endpoint = Callable[[Mapping[str, str], bytes], Reply]
 class Receiver:
     """The ASGI app. `report` answers `REPORT_PATH` on the port `report_port` only; `local` says that it listens on loopback."""
 
-    def __init__(self, writer: Writer, intake: Intake, report: Endpoint, report_port: int, *, local: bool) -> None:
+    def __init__(
+        self, writer: Writer, intake: Intake, decoder: Decoder, report: Endpoint, report_port: int, *, local: bool
+    ) -> None:
         self._writer = writer
         self._intake = intake
+        self._reader = decoder
         self._report = report
         self._report_port = report_port
         self._local = local
@@ -116,7 +120,8 @@ class Receiver:
         if encoding not in ENCODINGS:
             raise RefusedError(415, f"content-encoding {encoding[:100]!r} is not taken; send gzip, or none")
         loop = asyncio.get_running_loop()
-        batch = await loop.run_in_executor(self._decoder, otlp.to_rows, signal, body, kind, encoding)
+        with self._writer.coming():
+            batch = await loop.run_in_executor(self._decoder, otlp.to_rows, signal, body, kind, encoding, self._reader)
         await asyncio.wrap_future(self._writer.submit(batch))
         return Reply(200, kind, otlp.encode(signal.reply(batch), kind))
 

@@ -38,13 +38,17 @@ def server_file(store: Path) -> Path:
     return store.with_name(f"{store.name}.server.json")
 
 
-def publish(store: Path, port: int) -> Address:
+def offer(port: int) -> Address:
+    """How this process is asked, at a loopback port, with a new token."""
+    return Address(os.getpid(), f"http://127.0.0.1:{port}", secrets.token_urlsafe(32))
+
+
+def publish(store: Path, address: Address) -> None:
     """Writes the server file, whole or not at all, for this user's eyes only.
 
     Raises:
         StoreError: it can't be written.
     """
-    address = Address(os.getpid(), f"http://127.0.0.1:{port}", secrets.token_urlsafe(32))
     path = server_file(store)
     draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     try:
@@ -53,7 +57,6 @@ def publish(store: Path, port: int) -> Address:
         draft.replace(path)
     except OSError as error:
         raise StoreError(f"{path}: can't be written ({error.strerror}). Choose another place with --store PATH.") from error
-    return address
 
 
 def withdraw(store: Path, address: Address) -> None:

@@ -1,4 +1,4 @@
-"""A report's result as a table for people, or as JSON or CSV for programs. Rounding happens in the table only."""
+"""A report's result as a table for people, or as JSON, CSV or Parquet for programs. Rounding happens in the table only."""
 
 import csv
 import io
@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from costspan.ledger.report import REPORTS, Column, Result
+from costspan.ledger.catalogue import REPORTS
+from costspan.ledger.result import Column, Result
 
-FORMATS: Final = ("table", "json", "csv")
 PIPE_WIDTH: Final = 400
 """Characters of a line where no terminal says how many it has."""
 _encoder: Final = msgspec.json.Encoder(decimal_format="number")
@@ -31,14 +31,23 @@ TEXT_WIDTH: Final = 24
 _GAP: Final = 2
 _IDS: Final = ("trace_id", "span_id", "request_id", "fingerprint", "session", "user", "key")
 _LEAST: Final = (
-    "trace_id", "attempts", "cost_state", "operation", "key", "input_tokens", "output_tokens", "latency_avg",
-    "unstated", "partial", "unmetered", "unpriced", "times", "last_seen", "no_reply", "server_errors", "rate_limited",
-    "recovered", "cost_unknown", "share", "error_type", "user", "total_tokens", "error_rate", "status",
+    "third_message", "third_times", "second_times", "second_message", "trace_id", "attempts", "cost_state", "operation", "key",
+    "input_tokens", "output_tokens", "latency_avg", "first_chunk_p99", "tokens_per_second", "latency_max", "failed_calls",
+    "learnt_from", "compared_with", "newest_days", "with_user", "first_call", "with_agent", "with_labels", "unstated", "partial",
+    "unmetered", "unpriced", "not_said", "no_cached_price", "times", "last_seen", "no_reply", "server_errors", "rate_limited",
+    "waits_unknown", "recovered", "calls_z", "cost_z", "a_day", "other_provider", "cache_write_tokens", "first_chunk_p50",
+    "with_message", "cost_unknown", "success_rate", "share", "part", "error_type", "user", "total_tokens", "error_rate",
+    "of_calls", "status", "latency_p50", "with_session", "last_call", "calls_usual",
 )  # fmt: skip
 """What a narrow terminal goes without, in this order."""
-_SHARES: Final = ("share", "error_rate")
-_SECONDS: Final = ("latency", "latency_avg", "latency_p95", "first_chunk", "seconds_wasted")
+_SHARES: Final = ("share", "part", "error_rate", "success_rate", "hit_rate")
+_SECONDS: Final = ("latency", "first_chunk", "seconds_wasted", "seconds_waited")
+_AMOUNTS: Final = ("cost_per_call",)
+"""Quotients of amounts: no exact decimals, but shown as money is."""
+_DATES: Final = ("first_call", "last_call")
 _DOUBTS: Final = ("unpriced", "unmetered", "partial", "unstated")
+_IF_ANY: Final = (*_DOUBTS, "cost_unknown", "waits_unknown", "not_said", "no_cached_price")
+"""Counts that are left out of a table where there is nothing to count."""
 _MEANING: Final = {
     "unpriced": "no price is known for the model",
     "unmetered": "the provider says no usage",
@@ -47,8 +56,12 @@ _MEANING: Final = {
 }
 
 
-def render(result: Result, form: str) -> str:
-    """The result in one of `FORMATS`."""
+def render(result: Result, form: str) -> str | bytes:
+    """The result as a ``table``, ``json``, ``csv`` (text) or ``parquet`` (bytes)."""
+    if form == "parquet":
+        from costspan.ledger.parquet import as_parquet  # noqa: PLC0415 - pyarrow's Parquet takes a tenth of a second to import
+
+        return as_parquet(result)
     return _RENDERERS[form](result)
 
 
@@ -65,6 +78,7 @@ def as_json(result: Result) -> str:
         "calls": result.calls,
         "totals": [{"currency": total.currency, "cost": _plain(total.cost)} for total in result.totals],
         "unknown_cost": {"calls": result.unknown, **{name: getattr(result, name) for name in _DOUBTS}},
+        "notes": result.notes,
         "more": result.more,
         "rows": rows,
     }
@@ -111,7 +125,7 @@ def _grid(result: Result, room: int) -> tuple[Table, int, list[str]]:
         place
         for place, column in enumerate(result.columns)
         if column.name not in hidden
-        and not (column.name in _DOUBTS and not any(row[place] for row in result.rows))
+        and not (column.name in _IF_ANY and not any(row[place] for row in result.rows))
         and (column.name in result.by or any(row[place] is not None for row in result.rows))
     ]
     cells = {place: [Text(_shown(result.columns[place], row[place], result.by)) for row in result.rows] for place in shown}
@@ -153,7 +167,7 @@ def _shown(column: Column, value: Any, by: tuple[str, ...]) -> str:
     if column.kind == "money":
         return money(value)
     if isinstance(value, datetime):
-        return f"{value:%Y-%m-%d %H:%M:%S}"
+        return f"{value:%Y-%m-%d}" if column.name in _DATES else f"{value:%Y-%m-%d %H:%M:%S}"
     if isinstance(value, int | float) and not isinstance(value, bool):
         return _number(column.name, value)
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in str(value))
@@ -163,8 +177,12 @@ def _number(name: str, value: float) -> str:
     """A number with its unit; statuses are names, not amounts."""
     if name in _SHARES:
         return f"{100 * value:.1f} %"
-    if name in _SECONDS:
+    if name.startswith(_SECONDS):
         return f"{value:,.2f} s"
+    if name in _AMOUNTS:
+        return money(Decimal(repr(value)))
+    if isinstance(value, float):
+        return f"{value:,.1f}"
     return str(value) if name == "status" else f"{value:,}"
 
 
@@ -189,7 +207,7 @@ def _period(result: Result) -> str:
 
 
 def _notes(result: Result) -> Iterator[str]:
-    """Totals, rows left out, and how much of the cost is not known."""
+    """Totals, rows left out, how much of the cost is not known, and what the report itself has to say."""
     if result.totals:
         yield "Total: " + ", ".join(f"{money(total.cost)} {total.currency}" for total in result.totals)
     if result.more:
@@ -200,6 +218,7 @@ def _notes(result: Result) -> Iterator[str]:
         parts = "; ".join(f"{getattr(result, name):,} {name} ({_MEANING[name]})" for name in _DOUBTS if getattr(result, name))
         verb = "has" if result.unknown == 1 else "have"
         yield f"{_calls(result.unknown)} ({shown} %) {verb} no known cost, so the true total is higher: {parts}."
+    yield from result.notes
 
 
 def _calls(count: int) -> str:

@@ -70,6 +70,7 @@ CALLS: Final[dict[str, Kind]] = {
     "fingerprint": "text",
     "demo": "bool",
     "labels": "text",
+    "units": "text",
 }
 AT: Final = {name: index for index, name in enumerate(CALLS)}
 """Where each column stands in a `Row`."""

@@ -1,6 +1,7 @@
 """The ledger's server: OTLP over HTTP and gRPC into one store, and reports for those who ask."""
 
 import asyncio
+import gc
 import logging
 import socket
 import threading
@@ -15,6 +16,7 @@ import msgspec
 import uvicorn
 
 from costspan.ledger import otlp, remote
+from costspan.ledger.decode import Decoder
 from costspan.ledger.errors import LedgerError, ServerError, UsageError
 from costspan.ledger.grpc import GrpcReceiver
 from costspan.ledger.intake import Intake
@@ -22,8 +24,10 @@ from costspan.ledger.ports import claim, is_loopback
 from costspan.ledger.query import Question
 from costspan.ledger.receiver import Receiver, Reply
 from costspan.ledger.report import Result, run, to_wire
-from costspan.ledger.store import Store, default_path
+from costspan.ledger.stores import CLICKHOUSE, Address, Place, open_store, place_of
 from costspan.ledger.writer import Writer
+from costspan.prices import PriceBook, PriceFileError
+from costspan.settings import SettingsError, load
 
 HTTP_PORT: Final = 4318
 GRPC_PORT: Final = 4317
@@ -32,10 +36,17 @@ START_SECONDS: Final = 10.0
 _as_question = msgspec.json.Decoder(Question).decode
 
 
+def collect_seldom() -> None:
+    """For a process that does nothing but serve: rows are many small lists, none of them in a cycle, and looking through them
+    again and again for cycles takes a sixth of its time."""
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)
+
+
 class Server:
     """A running ledger, in threads of this process::
 
-        with Server(store=path, http_port=0, grpc_port=0) as server:
+        with Server(store=path, http_port=0, grpc_port=0) as server:  # or the URL of a PostgreSQL database
             ... server.http_port ... server.report("spend", by=("team",))
 
     Port 0 takes a free one. Leaving the block stops taking requests, stores what was taken, and closes the file.
@@ -47,13 +58,13 @@ class Server:
 
     def __init__(
         self,
-        store: Path | str | None = None,
+        store: Place | str | None = None,
         *,
         host: str = "127.0.0.1",
         http_port: int = HTTP_PORT,
         grpc_port: int = GRPC_PORT,
     ) -> None:
-        self.path = Path(store).expanduser().absolute() if store is not None else default_path()
+        self.place = place_of(store)
         self.host = host
         self.http_port = http_port
         self.grpc_port = grpc_port
@@ -65,9 +76,20 @@ class Server:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.stop()
 
+    @property
+    def path(self) -> Path:
+        """The ledger's file, where it is in one."""
+        assert isinstance(self.place, Path), f"{self.place} is no file"
+        return self.place
+
     def start(self) -> None:
         """Opens the store, then listens. What was opened is closed again where a later step fails."""
-        self.store = Store(self.path)
+        if isinstance(self.place, Address) and self.place.scheme in CLICKHOUSE:
+            raise UsageError(
+                f"{self.place}: `costspan serve` takes calls, and into ClickHouse the Collector's clickhouse exporter writes. "
+                "No server is needed: `costspan report NAME --store` reads it directly."
+            )
+        self.store = open_store(self.place)
         self._writer = Writer(self.store)
         with ExitStack() as undo:
             undo.callback(self.store.close)
@@ -76,15 +98,26 @@ class Server:
             report_socket = undo.enter_context(claim("127.0.0.1", 0, "--host"))
             report_port: int = report_socket.getsockname()[1]
             self.http_port = http_socket.getsockname()[1]
-            self._address = remote.publish(self.path, report_port)
-            undo.callback(remote.withdraw, self.path, self._address)
-            intake = Intake()
-            self._grpc = GrpcReceiver(self._writer, intake, self.host, self.grpc_port)
+            self._address = remote.offer(report_port)
+            if isinstance(self.place, Path):  # a database answers by itself
+                remote.publish(self.place, self._address)
+                undo.callback(remote.withdraw, self.place, self._address)
+            intake, decoder = Intake(), Decoder(self._prices())
+            self._grpc = GrpcReceiver(self._writer, intake, decoder, self.host, self.grpc_port)
+            self.figures = decoder.figures
             self.grpc_port = self._grpc.port
             undo.pop_all()
         local = is_loopback(http_socket.getsockname()[0])
-        self._receiver = Receiver(self._writer, intake, self._answer, report_port, local=local)
+        self._receiver = Receiver(self._writer, intake, decoder, self._answer, report_port, local=local)
         self._listen([http_socket, report_socket])
+
+    @staticmethod
+    def _prices() -> PriceBook:
+        """What calls of other instrumentations are priced by: the table, and the files of COSTSPAN_PRICES."""
+        try:
+            return PriceBook(load().prices)
+        except (PriceFileError, SettingsError) as error:
+            raise ServerError(str(error)) from error
 
     def stop(self) -> None:
         """Takes no more requests, stores those it took, folds the log into the file. Twice is once."""
@@ -93,7 +126,8 @@ class Server:
         self._thread.join()
         self._receiver.close()
         self._writer.close()
-        remote.withdraw(self.path, self._address)
+        if isinstance(self.place, Path):
+            remote.withdraw(self.place, self._address)
         self.store.close()
 
     def report(self, report: str, **options: Any) -> Result:
@@ -150,20 +184,20 @@ def _as_reply(status: int, message: str) -> Reply:
     return Reply(status, otlp.JSON, msgspec.json.encode({"message": message}))
 
 
-def ask(path: Path, question: Question) -> Result:
-    """Answers `question` from the ledger at `path`: by the server that has it open, else from the file itself.
+def ask(store: Place | str | None, question: Question) -> Result:
+    """Answers `question` from the ledger that `store` names: by the server that has its file open, else from the store itself.
 
     Raises:
-        UsageError: the question makes no sense.
+        UsageError: the question makes no sense, or `store` names nothing that a ledger can be in.
         StoreError: there is no ledger, or it can't be read.
         ServerError: a server has it, but gave no answer.
     """
-    answer = remote.ask(path, question)
-    if answer is not None:
+    place = place_of(store)
+    if isinstance(place, Path) and (answer := remote.ask(place, question)) is not None:
         return answer
-    store = Store(path, read_only=True)
+    opened = open_store(place, read_only=True)
     try:
-        with store.reader() as connection:
-            return run(connection, question)
+        with opened.reader() as reader:
+            return run(reader, question)
     finally:
-        store.close()
+        opened.close()

@@ -2,19 +2,25 @@
 
 import logging
 import threading
+from collections.abc import Generator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from queue import Empty, SimpleQueue
+from time import monotonic
 from typing import Final
 
 from costspan import names
 from costspan.ledger.errors import RefusedError, StoreError
 from costspan.ledger.rows import Batch
-from costspan.ledger.store import Store
+from costspan.ledger.stores.base import Store
 
 GROUP_CALLS: Final = 50_000
 """Calls in one transaction: enough to make a commit's cost small, few enough to answer within a second."""
 WAITING_CALLS: Final = 200_000
 """Calls that may wait; beyond it senders are told to come back."""
+LINGER_CALLS: Final = 8_192
+LINGER_SECONDS: Final = 0.1
+"""While further requests are being read, a transaction waits for them, up to so many calls and so long: small ones cost twice."""
 RETRY_SECONDS: Final = 1
 STORE_RETRY_SECONDS: Final = 5
 _log = logging.getLogger(f"{names.LOG_LOGGER}.ledger")
@@ -30,9 +36,21 @@ class Writer:
         self._queue: SimpleQueue[_Item | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._waiting = 0
+        self._coming = 0
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="costspan-ledger-writer", daemon=True)
         self._thread.start()
+
+    @contextmanager
+    def coming(self) -> Generator[None]:
+        """While a request is being read that will be submitted, unless it is refused."""
+        with self._lock:
+            self._coming += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._coming -= 1
 
     def submit(self, batch: Batch) -> "Future[None]":
         """Queues one request's rows.
@@ -76,6 +94,7 @@ class Writer:
         group: list[_Item] = []
         calls = 0
         item = self._queue.get()
+        began = monotonic()
         while item is not None:
             group.append(item)
             calls += len(item[0].calls)
@@ -84,7 +103,12 @@ class Writer:
             try:
                 item = self._queue.get_nowait()
             except Empty:
-                return group, True
+                if calls >= LINGER_CALLS or not self._coming or monotonic() - began >= LINGER_SECONDS:
+                    return group, True
+                try:
+                    item = self._queue.get(timeout=LINGER_SECONDS / 4)
+                except Empty:
+                    return group, True
         return group, False
 
     def _commit(self, group: list[_Item]) -> None:

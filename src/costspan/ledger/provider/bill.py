@@ -16,7 +16,10 @@ MILLION = Decimal(1_000_000)
 
 
 class Tokens(NamedTuple):
-    """What one answer used. `input` and `output` are totals, the others parts of them, but for `characters` and `seconds`."""
+    """What one answer used.
+
+    `input` and `output` are totals, the others parts of them, but for `characters`, `seconds` and `searches`.
+    """
 
     input: int = 0
     output: int = 0
@@ -28,6 +31,9 @@ class Tokens(NamedTuple):
     image_output: int = 0
     characters: int = 0
     seconds: int = 0
+    cache_write: int = 0
+    """A part of `input`, as `cached` is."""
+    searches: int = 0
 
 
 class Price(NamedTuple):
@@ -42,6 +48,8 @@ class Price(NamedTuple):
     image_output: Decimal | None = None
     character: Decimal = Decimal(0)
     second: Decimal = Decimal(0)
+    cache_write: Decimal | None = None
+    search: Decimal = Decimal(0)
 
 
 def _price(input: str, output: str = "0", **others: str) -> Price:
@@ -68,23 +76,24 @@ PRICES: dict[str, Price] = {
     "whisper-1": _price("0", second="100"),
     "omni-moderation-latest": _price("0"),
 }
-"""US dollars a million tokens, characters or seconds. The first four are a gateway's list, the others as in OpenAI's pricing
-page. Service tiers make no difference here."""
+"""US dollars a million tokens, characters, seconds or searches. The first four are a gateway's list, the others as in OpenAI's
+pricing page. Service tiers make no difference here."""
 
 
-def cost(model: str, tokens: Tokens) -> Decimal | None:
+def cost(model: str, tokens: Tokens, prices: Mapping[str, Price] = PRICES) -> Decimal | None:
     """US dollars that `tokens` of `model` cost; None where the price list has no such model."""
-    price = PRICES.get(model)
+    price = prices.get(model)
     if price is None:
         return None
-    amount = Decimal(tokens.input - tokens.cached - tokens.audio_input - tokens.image_input) * price.input
+    amount = Decimal(tokens.input - tokens.cached - tokens.cache_write - tokens.audio_input - tokens.image_input) * price.input
+    amount += tokens.cache_write * (price.input if price.cache_write is None else price.cache_write)
     amount += tokens.cached * (price.input if price.cached is None else price.cached)
     amount += tokens.audio_input * (price.input if price.audio_input is None else price.audio_input)
     amount += tokens.image_input * (price.input if price.image_input is None else price.image_input)
     amount += (tokens.output - tokens.audio_output - tokens.image_output) * price.output
     amount += tokens.audio_output * (price.output if price.audio_output is None else price.audio_output)
     amount += tokens.image_output * (price.output if price.image_output is None else price.image_output)
-    amount += tokens.characters * price.character + tokens.seconds * price.second
+    amount += tokens.characters * price.character + tokens.seconds * price.second + tokens.searches * price.search
     return amount / MILLION
 
 
@@ -171,7 +180,8 @@ def bill_from_json(document: Mapping[str, Any]) -> Bill:
 class Books:
     """Keeps the bill: written by the server's thread, read by any."""
 
-    def __init__(self) -> None:
+    def __init__(self, prices: Mapping[str, Price] = PRICES) -> None:
+        self._prices = prices
         self._bill = Bill()
         self._lock = threading.Lock()
 
@@ -185,7 +195,7 @@ class Books:
             if charge is None:
                 bill.free += 1
                 return
-            amount = cost(charge.model, charge.tokens)
+            amount = cost(charge.model, charge.tokens, self._prices)
             if amount is None:
                 bill.unpriced += 1
                 return

@@ -38,3 +38,5 @@ select
     *,
     epoch_us(failed_at) as failed_at_us
 from main.attempts;
+
+create or replace temp view numbers_1_to_366 as select cast(range as integer) as n from range(1, 367);

@@ -1,0 +1,1 @@
+"""Reports that need more than their SQL: statistics over days, and prices."""

@@ -1,0 +1,59 @@
+"""What several requests' rows come to before they are stored: each call once, each response's usage once."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple
+
+from costspan.ledger.rows import AT, MEASURED, Batch, Row
+
+FETCH: Final = "fetch_response"
+FETCH_DAYS: Final = 35
+"""How long a provider keeps a response to be fetched (30 days), and some."""
+_TRACE, _SPAN, _STARTED, _OPERATION, _RESPONSE = (
+    AT[name] for name in ("trace_id", "span_id", "started_at", "operation", "response_id")
+)
+_CLEARED: Final = (*MEASURED, AT["cost_state"], AT["cost_source"], AT["currency"])
+
+
+class Merged(NamedTuple):
+    """Rows to store in one transaction; `first` and `last` are the earliest and latest start (Unix microseconds)."""
+
+    calls: list[Row]
+    attempts: list[tuple[Any, ...]]
+    first: int
+    last: int
+
+
+def merge(batches: Sequence[Batch]) -> Merged | None:
+    """The calls of `batches`, each once with its attempts; None where there is none."""
+    calls: dict[tuple[Any, ...], Row] = {}
+    attempts: list[tuple[Any, ...]] = []
+    for batch in batches:
+        fresh = {key: row for row in batch.calls if (key := (row[_TRACE], row[_SPAN])) not in calls}
+        calls |= fresh
+        attempts += [attempt for attempt in batch.attempts if attempt[:2] in fresh]
+    if not calls:
+        return None
+    rows = list(calls.values())
+    starts = [row[_STARTED] for row in rows]
+    return Merged(rows, attempts, min(starts), max(starts))
+
+
+def count_fetched_once(rows: list[Row], counted_before: Callable[[list[str]], set[str]]) -> None:
+    """A response fetched again says the same usage again: only its first report keeps tokens and cost.
+
+    Rows are replaced in the list, not changed: their batch may be stored again, where this transaction fails.
+    `counted_before` says which of these response ids have usage in the store; it is asked only where something was fetched.
+    """
+    fetches = [(place, row) for place, row in enumerate(rows) if row[_OPERATION] == FETCH and row[_RESPONSE] and _measured(row)]
+    if not fetches:
+        return
+    seen = counted_before([row[_RESPONSE] for _, row in fetches])
+    seen |= {row[_RESPONSE] for row in rows if row[_OPERATION] != FETCH and _measured(row)}
+    for place, row in sorted(fetches, key=lambda fetch: fetch[1][_STARTED]):
+        if row[_RESPONSE] in seen:
+            rows[place] = [None if index in _CLEARED else value for index, value in enumerate(row)]
+        seen.add(row[_RESPONSE])
+
+
+def _measured(row: Row) -> bool:
+    return any(row[index] is not None for index in MEASURED)
