@@ -55,7 +55,7 @@ bench: $(VENV)/.bench
 PROFILE ?=
 SCALE := $(findstring scale,$(PROFILE))
 stack: .env
-	COMPOSE_PROFILES=$(PROFILE) $(if $(SCALE),COLLECTOR_STORE=clickhouse.yaml GRAFANA_PLUGINS=grafana-clickhouse-datasource) \
+	COMPOSE_PROFILES=$(PROFILE) $(if $(SCALE),COLLECTOR_STORE=clickhouse.yaml GRAFANA_PLUGINS=grafana-clickhouse-datasource@4.15.0) \
 		docker compose up --detach --build --wait
 	@echo "Programs send to localhost:4317 and 4318. Grafana: http://localhost:3000 (admin, the password is in .env)"
 

@@ -13,6 +13,7 @@ import costspan
 from costspan import names
 from costspan.call import Attempt, Call, Usage
 from costspan.exchange import ERRORS, Logical, internal_error
+from costspan.labels import Bounds
 from costspan.metrics import Meters
 from costspan.settings import Settings
 from recorded.cases import named
@@ -299,3 +300,16 @@ def test_exemplars_have_the_trace_of_their_span_as_otlp_sends_them():
     wanted = (names.DURATION, names.INPUT_TOKENS, names.OUTPUT_TOKENS, names.CALL_COST, names.TIME_TO_FIRST_CHUNK)
     for metric in wanted:
         assert found[metric.name] == {trace}, metric.name
+
+
+def test_labels_that_multiply_are_bounded_as_sets_and_totals_stay_right():
+    bounds = Bounds(2)
+    calls = [{names.REQUEST_MODEL: f"m{number % 30}", names.TEAM: f"t{number}", names.SERVER_PORT: 443} for number in range(300)]
+    sets = [bounds.one_set(labels, (names.TEAM,)) for labels in calls]
+    teams = [labels[names.TEAM] for labels, _ in sets]
+    models = [labels[names.REQUEST_MODEL] for labels, _ in sets]
+    assert teams == [f"t{number}" for number in range(10)] + ["other"] * 290  # 5 sets for each of 2 values
+    assert set(models[:20]) == {f"m{number}" for number in range(20)}
+    assert len({key for _, key in sets}) == 21  # twice as many, and one for the rest
+    assert bounds.overflowed[names.TEAM] == 290
+    assert bounds.overflowed[names.REQUEST_MODEL] == models.count("other")

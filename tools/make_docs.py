@@ -22,7 +22,7 @@ from costspan.ledger.demo.command import demo
 from costspan.ledger.query import FIELDS
 from costspan.ledger.report import REPORTS
 from costspan.prices import override_file
-from costspan.wire import compatible, hosts
+from costspan.wire import compatible, hosts, routes
 
 ROOT: Final = Path(__file__).parents[1]
 MEANINGS: Final[dict[str, dict[str, list[str]]]] = tomllib.loads(
@@ -140,6 +140,18 @@ def ending_rows() -> Iterator[tuple[str, str]]:
         yield f"`{method} ...{path}`", f"`{format_.operation}`"
 
 
+def format_rows() -> Iterator[tuple[str, str, str]]:
+    """Module, operation and paths of every wire format but OpenAI's, as the modules declare them."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for module, format_ in routes.formats():
+        if module != "compatible":
+            paths = found.setdefault((module, format_.operation + (" (free)" if format_.free else "")), [])
+            paths += [] if format_.endpoint in paths else [format_.endpoint]
+    for (module, operation), paths in found.items():
+        name, _, free = operation.partition(" ")
+        yield f"`{module}`", f"`{name}` {free}".strip(), code(paths)
+
+
 def class_rows() -> Iterator[tuple[str, str, str]]:
     """Key of a price file, what it counts, and for how many the price is."""
     per = {1_000_000: "million", 60: "minute", 1: "one"}
@@ -210,12 +222,14 @@ BLOCKS: Final[dict[str, Callable[[], str]]] = {
     "call labels": lambda: code(names.CALL_LABELS),
     "hosts": lambda: table(("Provider", "Hosts"), host_rows()),
     "endpoints": lambda: table(("Path", "Operation"), ending_rows()),
+    "formats": lambda: table(("Format", "Operation", "Paths"), format_rows()),
     "price classes": lambda: table(("Key", "Counts", "Price for a"), class_rows()),
     "tiers": lambda: code(override_file.TIERS),
     "fields": lambda: table(("Fields", "`--by`", "`--where` takes"), field_rows()),
     "reports": lambda: table(("Report", "Question", "Grouped by"), report_rows()),
     "help of serve": lambda: help_of("serve"),
     "help of reports": lambda: help_of(*(f"report {name}" for name in REPORTS)),
+    "help of store": lambda: help_of("store init", "store sql"),
     "help of key": lambda: help_of("key fingerprint"),
     "help of prices": lambda: help_of("prices show", "prices update"),
     "help of demo": lambda: help_of("demo"),

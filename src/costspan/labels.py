@@ -2,7 +2,7 @@
 
 import hashlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar, Token
 from functools import wraps
 from pathlib import Path
@@ -211,17 +211,21 @@ class UserHash:
 
 
 OTHER = "other"
+SETS_A_VALUE = 5
+"""Sets of metric labels a process may have, for each value that one label may take."""
 
 
 class Bounds:
     """Keeps each metric label to a number of distinct values; further ones become ``other`` and are counted.
 
-    The SDK's own bound of 2,000 attribute sets keeps totals too, but silently loses who they belong to.
+    The SDK's own bound of 2,000 attribute sets keeps totals too, but silently loses who they belong to. Labels that are each
+    bounded still multiply (200 teams times 50 models), so sets of labels are bounded as well, at `SETS_A_VALUE` times `most`.
     """
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._seen: dict[str, set[str]] = {}
+        self._sets: set[tuple[Any, ...]] = set()
         self.overflowed: dict[str, int] = {}
 
     def value(self, name: str, value: str) -> str:
@@ -232,5 +236,30 @@ class Bounds:
         if len(seen) < self._most:
             seen.add(value)
             return value
-        self.overflowed[name] = self.overflowed.get(name, 0) + 1
+        self._overflow(name)
         return OTHER
+
+    def one_set(self, labels: dict[str, Any], given: Iterable[str]) -> tuple[dict[str, Any], tuple[Any, ...]]:
+        """`labels`, and what tells their set from others. Once there are as many sets as may be, the `given` names are ``other``
+        in further ones; at twice as many, every text is, and numbers go. Call under a lock.
+        """
+        most = self._most * SETS_A_VALUE
+        fitted, key = labels, _key(labels)
+        if key not in self._sets and len(self._sets) >= most:
+            fitted = {name: OTHER if name in given else value for name, value in labels.items()}
+            key = _key(fitted)
+        if key not in self._sets and len(self._sets) >= 2 * most:
+            fitted = {name: OTHER for name, value in labels.items() if isinstance(value, str)}
+            key = _key(fitted)
+        self._sets.add(key)
+        for name, value in labels.items():
+            if fitted.get(name) != value:
+                self._overflow(name)
+        return fitted, key
+
+    def _overflow(self, name: str) -> None:
+        self.overflowed[name] = self.overflowed.get(name, 0) + 1
+
+
+def _key(labels: dict[str, Any]) -> tuple[Any, ...]:
+    return (None, *sorted((name, str(value)) for name, value in labels.items()))

@@ -204,7 +204,7 @@ class Meters:
             labels |= {
                 name: bound(name, value) for name, value in zip(self._label_names, key[7:], strict=True) if value is not None
             }
-            shared = (None, *sorted((name, str(value)) for name, value in labels.items()))
+            labels, shared = self._bounds.one_set(labels, self._label_names)
             series = self._series.setdefault(shared, Series(labels))
             if names.SERVER_PORT in labels and not any(value == "other" for value in labels.values()):
                 self._series[key] = series
