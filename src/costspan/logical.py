@@ -46,7 +46,7 @@ class Logical:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         # Tasks started inside inherit this record; once closed, they don't continue it.
-        self.closed = True
+        self.closed, self.owner = True, None
         if self._token is not None:
             try:
                 _logical.reset(self._token)

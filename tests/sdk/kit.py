@@ -68,7 +68,10 @@ class Drive:
         options.setdefault("max_retries", 0)
         if not azure:
             options.setdefault("base_url", self.provider.base_url)
-        client = getattr(openai, name)(**options)
+        return self.keep(getattr(openai, name)(**options))
+
+    def keep(self, client: Any) -> Any:
+        """`client`, which is closed when the test is over."""
         self._clients.append(client)
         return client
 
