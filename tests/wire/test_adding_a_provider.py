@@ -13,6 +13,7 @@ import httpx2
 import pytest
 
 from costspan.wire import routes
+from costspan.wire.route import Wire
 from replay import Exchange, run
 from telemetry_kit import Kit, instrumented
 
@@ -28,6 +29,12 @@ def block(language: str) -> str:
     return code
 
 
+def line() -> Wire:
+    """The page's line for ``WIRES``."""
+    (code,) = re.findall(r"`Wire\((.*)\),` in `WIRES`", PAGE)
+    return eval(f"Wire({code})", {"Wire": Wire})
+
+
 @pytest.fixture
 def kit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kit]:
     module = tmp_path / "acme.py"
@@ -40,7 +47,7 @@ def kit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kit]:
     acme = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, "costspan.wire.acme", acme)
     spec.loader.exec_module(acme)
-    monkeypatch.setattr(routes, "WIRES", (acme.wire, *routes.WIRES))
+    monkeypatch.setattr(routes, "WIRES", (line(), *routes.WIRES))
     with instrumented(providers={"api.acme.example": "acme"}, prices=(str(prices),)) as kit:
         yield kit
 

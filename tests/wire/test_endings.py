@@ -1,4 +1,4 @@
-"""Wires of paths with known endings."""
+"""Matchers of paths with known endings."""
 
 import pytest
 
@@ -13,22 +13,18 @@ TALK = Format("chat", "/v1/talk", openai.ask, openai.read)
 HOSTS = Hosts(Settings(providers={"mine.example": "acme"}))
 
 
-def test_the_last_segments_are_what_the_router_looks_up():
-    assert sorted(posted(HOSTS, {"/talk/long": LONG, "/v1/talk": TALK, "/v2/talk": TALK}).last) == ["long", "talk"]
-
-
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "post"])
 def test_what_is_not_posted_is_not_matched(method: str):
-    assert posted(HOSTS, {"/v1/talk": TALK}).match(method, "mine.example", 0, "/v1/talk") is None
+    assert posted(HOSTS, {"/v1/talk": TALK})(method, "mine.example", 0, "/v1/talk") is None
 
 
 def test_the_first_ending_that_fits_holds_also_below_a_prefix():
-    wire = posted(HOSTS, {"/v1/talk": TALK, "/talk": LONG})
+    matches = posted(HOSTS, {"/v1/talk": TALK, "/talk": LONG})
     for path, expected in (("/v1/talk", TALK), ("/gateway/v1/talk", TALK), ("/talk", LONG)):
-        route = wire.match("POST", "mine.example", 0, path)
+        route = matches("POST", "mine.example", 0, path)
         assert route is not None
         assert route.format is expected
-    assert wire.match("POST", "mine.example", 0, "/v1/talks") is None
+    assert matches("POST", "mine.example", 0, "/v1/talks") is None
 
 
 @pytest.mark.parametrize(
@@ -43,19 +39,19 @@ def test_the_first_ending_that_fits_holds_also_below_a_prefix():
     ],
 )
 def test_whose_hosts_are_matched(at: tuple[str, ...] | None, elsewhere: bool, mine: bool, theirs: bool, nobodys: bool):
-    wire = posted(HOSTS, {"/v1/talk": TALK}, at, elsewhere=elsewhere)
-    found = [wire.match("POST", host, 0, "/v1/talk") is not None for host in ("mine.example", "api.openai.com", "nobody.example")]
+    matches = posted(HOSTS, {"/v1/talk": TALK}, at, elsewhere=elsewhere)
+    found = [matches("POST", host, 0, "/v1/talk") is not None for host in ("mine.example", "api.openai.com", "nobody.example")]
     assert found == [mine, theirs, nobodys]
 
 
 def test_a_host_that_only_the_settings_name_is_believed_by_what_its_bodies_ask():
     for at, known in ((None, True), (("acme",), True), (("cohere",), False)):
-        route = posted(HOSTS, {"/v1/talk": TALK}, at).match("POST", "mine.example", 0, "/v1/talk")
+        route = posted(HOSTS, {"/v1/talk": TALK}, at)("POST", "mine.example", 0, "/v1/talk")
         assert route is not None
         assert (route.provider, route.known) == ("acme", known)
 
 
 def test_a_host_that_nobody_knows_keeps_its_own_name():
-    route = posted(HOSTS, {"/v1/talk": TALK}).match("POST", "nobody.example", 0, "/v1/talk")
+    route = posted(HOSTS, {"/v1/talk": TALK})("POST", "nobody.example", 0, "/v1/talk")
     assert route is not None
     assert (route.provider, route.known) == ("nobody.example", False)

@@ -11,7 +11,7 @@ from costspan.call import Call
 from costspan.wire.asked import Parameters, asked_of, given
 from costspan.wire.fields import Shape, Text, table, tables, text
 from costspan.wire.hosts import Hosts
-from costspan.wire.route import Format, Route, Sent, Wire
+from costspan.wire.route import Format, Matcher, Route, Sent
 
 
 class Question(Parameters, gc=False):
@@ -60,7 +60,7 @@ COMPLETE = Format("text_completion", "/studio/v1/{model}/complete", ask, read)
 CHAT = Format("chat", "/studio/v1/{model}/chat", ask, read)
 
 
-def wire(hosts: Hosts) -> Wire:
+def matcher(hosts: Hosts) -> Matcher:
     """AI21's own host."""
 
     def match(method: str, host: str, port: int, path: str) -> Route | None:
@@ -70,4 +70,4 @@ def wire(hosts: Hosts) -> Wire:
         format_ = COMPLETE if path.endswith("/complete") else CHAT if path.endswith("/chat") else None
         return Route(provider, format_, known) if format_ is not None and provider == "ai21" else None
 
-    return Wire(match, last=("complete", "chat"))
+    return match

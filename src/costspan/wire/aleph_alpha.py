@@ -13,7 +13,7 @@ from costspan.wire.asked import Parameters, asked_of, given
 from costspan.wire.endings import posted
 from costspan.wire.fields import Count, Shape, Text, read_stated_error, tables, text
 from costspan.wire.hosts import Hosts
-from costspan.wire.route import Format, Sent, Wire
+from costspan.wire.route import Format, Matcher, Sent
 
 
 class Question(Parameters, gc=False):
@@ -78,7 +78,7 @@ SEMANTIC_EMBED = Format("embeddings", "/semantic_embed", ask, read)
 BATCH_SEMANTIC_EMBED = Format("embeddings", "/batch_semantic_embed", ask, read)
 
 
-def wire(hosts: Hosts) -> Wire:
+def matcher(hosts: Hosts) -> Matcher:
     """Aleph Alpha's own hosts: its paths are too short to be anybody's elsewhere."""
     endings = {
         "/complete": COMPLETE,

@@ -20,7 +20,7 @@ from costspan.wire.anthropic_usage import Counts, fill, unknown_lifetime
 from costspan.wire.fields import Count, Integer, Shape, Text, read_error, texts
 from costspan.wire.hosts import Hosts
 from costspan.wire.regions import in_region, is_regional
-from costspan.wire.route import Format, Route, Sent, Wire
+from costspan.wire.route import Format, Matcher, Route, Sent
 
 
 class Thinking(msgspec.Struct, gc=False):
@@ -270,7 +270,7 @@ ENDINGS: tuple[tuple[str, Format], ...] = (
 )
 
 
-def wire(hosts: Hosts) -> Wire:
+def matcher(hosts: Hosts) -> Matcher:
     """Anthropic's format at all hosts."""
 
     def match(method: str, host: str, port: int, path: str) -> Route | None:
@@ -282,4 +282,4 @@ def wire(hosts: Hosts) -> Wire:
         provider, known = hosts.provider_of(host, port, path)
         return Route(provider, found, known)
 
-    return Wire(match, last=("messages", "complete", "count_tokens", "batches"), verbs=("rawPredict", "streamRawPredict"))
+    return match

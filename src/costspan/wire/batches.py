@@ -14,7 +14,7 @@ from costspan.call import Call
 from costspan.wire.fields import Count, Shape, Text
 from costspan.wire.hosts import Hosts
 from costspan.wire.openai import ask_nothing
-from costspan.wire.route import Format, Route, Wire
+from costspan.wire.route import Format, Matcher, Route
 from costspan.wire.usage import Counts, read_usage
 
 ENDED = frozenset(("completed", "expired", "cancelled"))
@@ -59,7 +59,7 @@ BATCH_FETCH = Format("fetch_response", "/v1/batches/{id}", ask_nothing, read, fe
 FORMATS = (("GET", "/v1/batches/{id}", BATCH_FETCH),)
 
 
-def wire(hosts: Hosts) -> Wire:
+def matcher(hosts: Hosts) -> Matcher:
     """Batches at the providers whose records say what was used."""
 
     def match(method: str, host: str, port: int, path: str) -> Route | None:
@@ -68,4 +68,4 @@ def wire(hosts: Hosts) -> Wire:
         provider, known = hosts.provider_of(host, port, path)
         return Route(provider, BATCH_FETCH, known) if provider in STATES_USAGE else None
 
-    return Wire(match, parents=("batches",))
+    return match

@@ -23,7 +23,7 @@ from costspan.wire.fields import Shape, Text
 from costspan.wire.headers import Headers
 from costspan.wire.headers import text as header_text
 from costspan.wire.hosts import Hosts
-from costspan.wire.route import Format, Route, Sent, Wire
+from costspan.wire.route import Format, Matcher, Route, Sent
 
 OPTIMIZED = "optimized"
 """Latency-optimised inference has a price of its own, as a tier has."""
@@ -252,7 +252,7 @@ ACTIONS = {
 }
 
 
-def wire(hosts: Hosts) -> Wire:
+def matcher(hosts: Hosts) -> Matcher:
     """Bedrock, at its own hosts and, by its paths, at any other (an endpoint of one's own, a gateway)."""
 
     def match(method: str, host: str, port: int, path: str) -> Route | None:
@@ -265,4 +265,4 @@ def wire(hosts: Hosts) -> Wire:
         format_ = ACTIONS.get(action) if rest.partition("/model/")[2] else None
         return Route(provider, format_, known) if format_ is not None else None
 
-    return Wire(match, last=(*ACTIONS, "rerank"))
+    return match

@@ -16,7 +16,7 @@ from costspan.wire.endings import posted
 from costspan.wire.fields import Count, Shape, Text, read_stated_error, tables, text
 from costspan.wire.framing import LINES
 from costspan.wire.hosts import Hosts
-from costspan.wire.route import Format, Sent, Wire
+from costspan.wire.route import Format, Matcher, Sent
 
 
 class Question(Parameters, gc=False):
@@ -162,7 +162,7 @@ AT = ("cohere", "azure.ai.inference")
 """Azure serves Cohere's models under Cohere's own paths too."""
 
 
-def wire(hosts: Hosts) -> Wire:
+def matcher(hosts: Hosts) -> Matcher:
     """Cohere's format at Cohere, at Azure, and behind gateways."""
     endings = {
         "/v1/chat": CHAT_V1,

@@ -4,7 +4,7 @@ from costspan.wire import openai
 from costspan.wire.audio import SPEECH, TRANSCRIPTION, TRANSLATION
 from costspan.wire.hosts import Hosts
 from costspan.wire.images import IMAGE_EDIT, IMAGE_GENERATION, IMAGE_VARIATION
-from costspan.wire.route import Format, Route, Wire
+from costspan.wire.route import Format, Matcher, Route
 
 CHAT = Format(
     "chat",
@@ -71,7 +71,7 @@ LAST_SEGMENTS = (
 )
 
 
-def wire(hosts: Hosts) -> Wire:
+def matcher(hosts: Hosts) -> Matcher:
     """OpenAI's format at all hosts."""
 
     def match(method: str, host: str, port: int, path: str) -> Route | None:
@@ -85,7 +85,7 @@ def wire(hosts: Hosts) -> Wire:
         accepts = provider in NEEDS_USAGE_OPTION or host in hosts.usage_option
         return Route(provider, found, known, hosts.adds_usage and accepts and found.usage_option)
 
-    return Wire(match, last=LAST_SEGMENTS, parents=("responses",))
+    return match
 
 
 def _fetch_format(method: str, path: str) -> Format | None:

@@ -1,12 +1,12 @@
-"""A `Wire` for the usual case: requests that post to a path with a known ending."""
+"""A `Matcher` for the usual case: requests that post to a path with a known ending."""
 
 from collections.abc import Collection, Mapping
 
 from costspan.wire.hosts import Hosts
-from costspan.wire.route import Format, Route, Wire
+from costspan.wire.route import Format, Matcher, Route
 
 
-def posted(hosts: Hosts, formats: Mapping[str, Format], at: Collection[str] | None = None, *, elsewhere: bool = True) -> Wire:
+def posted(hosts: Hosts, formats: Mapping[str, Format], at: Collection[str] | None = None, *, elsewhere: bool = True) -> Matcher:
     """Requests by POST whose path ends in a key of `formats`; the first key that fits holds.
 
     `at` names the providers whose hosts speak the format, None for any. `elsewhere`: hosts that nobody knows, or only the
@@ -25,4 +25,4 @@ def posted(hosts: Hosts, formats: Mapping[str, Format], at: Collection[str] | No
             return None
         return Route(provider, format_, speaks)
 
-    return Wire(match, last=tuple({ending.rpartition("/")[2] for ending in formats}))
+    return match

@@ -11,7 +11,7 @@ from costspan.wire import gemini, interactions, openai
 from costspan.wire.fields import Count, Shape, Text, number, read_error, whole
 from costspan.wire.gemini_usage import Metadata, read_metadata
 from costspan.wire.hosts import Hosts
-from costspan.wire.route import Format, Route, Sent, Wire
+from costspan.wire.route import Format, Matcher, Route, Sent
 
 
 class Statistics(msgspec.Struct, gc=False):
@@ -179,7 +179,7 @@ def _verb(path: str) -> Format | None:
     return VERBS.get(verb)
 
 
-def wire(hosts: Hosts) -> Wire:
+def matcher(hosts: Hosts) -> Matcher:
     """Google's format at all hosts: gateways serve it too."""
 
     def match(method: str, host: str, port: int, path: str) -> Route | None:
@@ -193,5 +193,4 @@ def wire(hosts: Hosts) -> Wire:
             return None  # no body that could show what it is
         return Route(provider, found, known)
 
-    verbs = (*VERBS, "predict", "rawPredict", "streamRawPredict")
-    return Wire(match, last=("interactions", "cancel"), parents=("interactions",), verbs=verbs, hosts=(DOMAIN,))
+    return match

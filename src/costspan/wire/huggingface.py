@@ -16,7 +16,7 @@ from costspan.wire.asked import Parameters, asked_of, given
 from costspan.wire.fields import Count, Shape, Text, decode, leniently, read_stated_error, table, tables
 from costspan.wire.headers import Headers
 from costspan.wire.hosts import Hosts
-from costspan.wire.route import Format, Route, Sent, Wire
+from costspan.wire.route import Format, Matcher, Route, Sent
 
 PROMPT_TOKENS, GENERATED_TOKENS = b"x-prompt-tokens", b"x-generated-tokens"
 
@@ -146,7 +146,7 @@ FEATURES = Format("embeddings", "/models/{model}/pipeline/feature-extraction", a
 HOSTS = ("api-inference.huggingface.co", "router.huggingface.co")
 
 
-def wire(hosts: Hosts) -> Wire:
+def matcher(hosts: Hosts) -> Matcher:
     """Hugging Face's hosts, and TGI wherever it is asked as nobody else is."""
 
     def match(method: str, host: str, port: int, path: str) -> Route | None:
@@ -159,7 +159,7 @@ def wire(hosts: Hosts) -> Wire:
         format_ = _format(path, provider) if speaks or path not in ("/", "") else None
         return Route(provider, format_, speaks) if format_ is not None else None
 
-    return Wire(match, last=("generate", "generate_stream", "feature-extraction", ""), hosts=HOSTS)
+    return match
 
 
 def _format(path: str, provider: str) -> Format | None:

@@ -16,7 +16,7 @@ from costspan.wire import openai
 from costspan.wire.asked import Parameters, asked_of, given
 from costspan.wire.fields import Count, Shape, Text, read_stated_error, table, tables, text, whole
 from costspan.wire.hosts import Hosts
-from costspan.wire.route import Format, Route, Sent, Wire
+from costspan.wire.route import Format, Matcher, Route, Sent
 from costspan.wire.usage import Counts, read_usage
 
 ANNOTATED = "ocr_annotated"
@@ -183,7 +183,7 @@ OWN = {
 }
 
 
-def wire(hosts: Hosts) -> Wire:
+def matcher(hosts: Hosts) -> Matcher:
     """Mistral's own hosts; OCR also where others serve it."""
 
     def match(method: str, host: str, port: int, path: str) -> Route | None:
@@ -195,8 +195,7 @@ def wire(hosts: Hosts) -> Wire:
         format_ = _format(path) if provider == "mistral_ai" else None
         return Route(provider, format_, known) if format_ is not None else None
 
-    last = ("completions", "conversations", "moderations", "classifications", "ocr", "restart")
-    return Wire(match, last=last, parents=("conversations",))
+    return match
 
 
 def _format(path: str) -> Format | None:

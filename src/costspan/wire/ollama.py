@@ -18,7 +18,7 @@ from costspan.wire.endings import posted
 from costspan.wire.fields import Count, Shape, Text, read_stated_error
 from costspan.wire.framing import LINES
 from costspan.wire.hosts import Hosts
-from costspan.wire.route import Format, Route, Sent, Wire
+from costspan.wire.route import Format, Matcher, Route, Sent
 
 PORT = 11434
 """Ollama's own: a server there is one, whatever its host is called."""
@@ -109,15 +109,15 @@ EMBED = Format("embeddings", "/api/embed", ask_embed, read, ending=ENDING)
 EMBEDDINGS = Format("embeddings", "/api/embeddings", ask_embed, read)
 
 
-def wire(hosts: Hosts) -> Wire:
+def matcher(hosts: Hosts) -> Matcher:
     """Ollama's format at its port, at ollama.com, and at any other host that is asked in it."""
     endings = {"/api/chat": CHAT, "/api/generate": GENERATE, "/api/embed": EMBED, "/api/embeddings": EMBEDDINGS}
     others = posted(hosts, endings, ("ollama",))
 
     def match(method: str, host: str, port: int, path: str) -> Route | None:
-        route = others.match(method, host, port, path)
+        route = others(method, host, port, path)
         if route is not None and port == PORT and route.provider == host:
             return msgspec.structs.replace(route, provider="ollama")
         return route
 
-    return Wire(match, last=others.last)
+    return match

@@ -15,7 +15,7 @@ from costspan.wire.asked import Parameters, asked_of, given
 from costspan.wire.fields import Count, Shape, Text, number, read_stated_error
 from costspan.wire.hosts import Hosts
 from costspan.wire.openai import ask_nothing
-from costspan.wire.route import Format, Route, Sent, Wire
+from costspan.wire.route import Format, Matcher, Route, Sent
 
 STREAM_HOSTS = ("stream.replicate.com", "streaming.api.replicate.com")
 MOST_SECONDS = 10**7
@@ -121,7 +121,7 @@ FETCH = Format("fetch_response", "/v1/predictions/{id}", ask_nothing, read, fetc
 STREAM = Format("fetch_response", "/v1/stream/{id}", ask_stream, read_events, fetch=True)
 
 
-def wire(hosts: Hosts) -> Wire:
+def matcher(hosts: Hosts) -> Matcher:
     """Replicate's own hosts, and Hugging Face's router in front of it."""
 
     def match(method: str, host: str, port: int, path: str) -> Route | None:
@@ -132,7 +132,7 @@ def wire(hosts: Hosts) -> Wire:
         format_ = _format(method, path, streams=host in STREAM_HOSTS)
         return Route(provider, format_, known) if format_ is not None else None
 
-    return Wire(match, last=("predictions",), parents=("predictions",), hosts=STREAM_HOSTS)
+    return match
 
 
 def _format(method: str, path: str, *, streams: bool) -> Format | None:

@@ -14,7 +14,7 @@ from costspan.wire import cohere
 from costspan.wire.endings import posted
 from costspan.wire.fields import Shape, Text, read_stated_error
 from costspan.wire.hosts import Hosts
-from costspan.wire.route import Format, Sent, Wire
+from costspan.wire.route import Format, Matcher, Sent
 from costspan.wire.usage import Counts, read_usage
 
 
@@ -74,6 +74,6 @@ RERANK = Format("rerank", "/v1/rerank", ask, read)
 RERANK_V2 = Format("rerank", "/v2/rerank", ask, read)
 
 
-def wire(hosts: Hosts) -> Wire:
+def matcher(hosts: Hosts) -> Matcher:
     """Rerank at every host."""
     return posted(hosts, {"/v2/rerank": RERANK_V2, "/rerank": RERANK})

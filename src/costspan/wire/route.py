@@ -74,35 +74,44 @@ Matcher = Callable[[str, str, int, str], Route | None]
 
 
 class Wire(msgspec.Struct, frozen=True):
-    """What a wire format registers: its matcher, and the paths or hosts by which the router knows to ask it."""
+    """A wire format's line in `routes.WIRES`: its module, and the paths or hosts by which the router knows to ask it.
 
-    match: Matcher
-    last: Iterable[str] = ()
+    The module has ``matcher(hosts) -> Matcher``. It is imported when first asked, so that a program holds only the formats
+    that it speaks.
+    """
+
+    module: str
+    last: tuple[str, ...] = ()
     """Last segments of its paths."""
-    parents: Iterable[str] = ()
+    parents: tuple[str, ...] = ()
     """Segments before the last, for paths that end in an id."""
-    verbs: Iterable[str] = ()
+    verbs: tuple[str, ...] = ()
     """What stands behind a colon in the last segment (``model:generateContent``)."""
-    hosts: Iterable[str] = ()
+    hosts: tuple[str, ...] = ()
     """Hosts whose every path is to be looked at."""
+
+
+Load = Callable[[str], Matcher]
+"""A format's module, by its name, as what it matches."""
 
 
 class Router:
     """Asks the formats by the path's last segment. A request that matches nothing costs a few dict look-ups."""
 
-    def __init__(self, wires: Iterable[Wire]) -> None:
-        self._last: dict[str, tuple[Matcher, ...]] = {}
-        self._parents: dict[str, tuple[Matcher, ...]] = {}
-        self._hosts: dict[str, tuple[Matcher, ...]] = {}
+    def __init__(self, wires: Iterable[Wire], load: Load) -> None:
+        self._load = load
+        self._matchers: dict[str, Matcher] = {}
+        self._last: dict[str, tuple[str, ...]] = {}
+        self._parents: dict[str, tuple[str, ...]] = {}
+        self._hosts: dict[str, tuple[str, ...]] = {}
         for wire in wires:
             for index, keys in (
-                (self._last, wire.last),
+                (self._last, (*wire.last, *(":" + verb for verb in wire.verbs))),
                 (self._parents, wire.parents),
-                (self._last, [":" + verb for verb in wire.verbs]),
                 (self._hosts, wire.hosts),
             ):
                 for key in keys:
-                    index[key] = (*index.get(key, ()), wire.match)
+                    index[key] = (*index.get(key, ()), wire.module)
 
     def knows(self, host: str, path: str) -> bool:
         """Whether any format may own a request to this host, with a path that ends like this."""
@@ -118,12 +127,18 @@ class Router:
         """The route of a request, or None. `port` 0 is the scheme's own."""
         rest, _, last = path.rpartition("/")
         _, colon, verb = last.rpartition(":")
-        for matchers in (
+        for modules in (
             self._last.get(colon + verb if colon else last, ()),
             self._parents.get(rest.rpartition("/")[2], ()),
             self._hosts.get(host, ()),
         ):
-            for matcher in matchers:
-                if (route := matcher(method, host, port, path)) is not None:
+            for module in modules:
+                if (route := self._matcher(module)(method, host, port, path)) is not None:
                     return route
         return None
+
+    def _matcher(self, module: str) -> Matcher:
+        matcher = self._matchers.get(module)
+        if matcher is None:
+            matcher = self._matchers[module] = self._load(module)
+        return matcher

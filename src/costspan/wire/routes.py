@@ -1,74 +1,114 @@
 """All wire formats under one router. A provider is one file and one line here (docs/adding-a-provider.md)."""
 
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from importlib import import_module
 from types import ModuleType
 
 from costspan.settings import Settings
-from costspan.wire import (
-    ai21,
-    aleph_alpha,
-    anthropic,
-    batches,
-    bedrock,
-    cohere,
-    compatible,
-    google,
-    huggingface,
-    jina,
-    mistral,
-    ollama,
-    replicate,
-    rerank,
-    voyage,
-    watsonx,
-    writer,
-)
 from costspan.wire.hosts import Hosts
-from costspan.wire.route import Format, Router, Wire
+from costspan.wire.route import Format, Matcher, Router, Wire
 
-WIRES: tuple[Callable[[Hosts], Wire], ...] = (
-    anthropic.wire,
-    batches.wire,
-    google.wire,
-    bedrock.wire,
-    cohere.wire,
-    ollama.wire,
-    mistral.wire,
-    huggingface.wire,
-    replicate.wire,
-    voyage.wire,
-    jina.wire,
-    watsonx.wire,
-    writer.wire,
-    ai21.wire,
-    aleph_alpha.wire,
-    rerank.wire,
-    compatible.wire,
+WIRES: tuple[Wire, ...] = (
+    Wire("anthropic", last=("batches", "complete", "count_tokens", "messages"), verbs=("rawPredict", "streamRawPredict")),
+    Wire("batches", parents=("batches",)),
+    Wire(
+        "google",
+        last=("cancel", "interactions"),
+        parents=("interactions",),
+        verbs=(
+            "asyncBatchEmbedContent",
+            "batchEmbedContents",
+            "batchGenerateContent",
+            "countTokens",
+            "embedContent",
+            "generateContent",
+            "predict",
+            "predictLongRunning",
+            "rawPredict",
+            "streamGenerateContent",
+            "streamRawPredict",
+        ),
+        hosts=("googleapis.com",),
+    ),
+    Wire("bedrock", last=("converse", "converse-stream", "count-tokens", "invoke", "invoke-with-response-stream", "rerank")),
+    Wire("cohere", last=("chat", "classify", "embed", "generate")),
+    Wire("ollama", last=("chat", "embed", "embeddings", "generate")),
+    Wire(
+        "mistral",
+        last=("classifications", "completions", "conversations", "moderations", "ocr", "restart"),
+        parents=("conversations",),
+    ),
+    Wire(
+        "huggingface",
+        last=("", "feature-extraction", "generate", "generate_stream"),
+        hosts=("api-inference.huggingface.co", "router.huggingface.co"),
+    ),
+    Wire(
+        "replicate",
+        last=("predictions",),
+        parents=("predictions",),
+        hosts=("stream.replicate.com", "streaming.api.replicate.com"),
+    ),
+    Wire("voyage", last=("contextualizedembeddings", "embeddings", "multimodalembeddings")),
+    Wire("jina", last=("classify", "embeddings", "multi-vector")),
+    Wire(
+        "watsonx", last=("chat", "chat_stream", "embeddings", "generation", "generation_stream", "rerank", "text", "text_stream")
+    ),
+    Wire("writer", last=("chat", "completions")),
+    Wire("ai21", last=("chat", "complete")),
+    Wire("aleph_alpha", last=("batch_semantic_embed", "complete", "embed", "semantic_embed")),
+    Wire("rerank", last=("rerank",)),
+    Wire(
+        "compatible",
+        last=(
+            "cancel",
+            "compact",
+            "completions",
+            "edits",
+            "embeddings",
+            "generations",
+            "moderations",
+            "responses",
+            "speech",
+            "transcriptions",
+            "translations",
+            "variations",
+        ),
+        parents=("responses",),
+    ),
 )
 """In the order in which they are asked; the format that many hosts speak comes last."""
+
+
+def module_of(name: str) -> ModuleType:
+    """A format's module."""
+    return import_module(f"costspan.wire.{name}")
 
 
 def router(settings: Settings) -> Router:
     """The router of a process, with the hosts that its settings name."""
     hosts = Hosts(settings)
-    return Router([wire(hosts) for wire in WIRES])
+
+    def load(name: str) -> Matcher:
+        return module_of(name).matcher(hosts)
+
+    return Router(WIRES, load)
 
 
 def formats() -> Iterator[tuple[str, Format]]:
     """(module's name, `Format`) of all that is read, as the modules of `WIRES` declare it: for documentation and tests."""
     seen: set[int] = set()
     for wire in WIRES:
-        module = sys.modules[wire.__module__]
+        module = module_of(wire.module)
         for part in (module, *_helpers(module)):
             for value in vars(part).values():
                 if isinstance(value, Format) and id(value) not in seen:
                     seen.add(id(value))
-                    yield module.__name__.rpartition(".")[2], value
+                    yield wire.module, value
 
 
 def _helpers(module: ModuleType) -> Iterator[ModuleType]:
     """The modules of this package that `module` works by, and that register nothing themselves."""
     for value in vars(module).values():
-        if isinstance(value, ModuleType) and value.__name__.startswith("costspan.wire.") and not hasattr(value, "wire"):
+        if isinstance(value, ModuleType) and value.__name__.startswith("costspan.wire.") and not hasattr(value, "matcher"):
             yield value

@@ -11,7 +11,7 @@ from costspan.wire.asked import Parameters, asked_of, given
 from costspan.wire.endings import posted
 from costspan.wire.fields import Count, Shape, Text
 from costspan.wire.hosts import Hosts
-from costspan.wire.route import Format, Sent, Wire
+from costspan.wire.route import Format, Matcher, Sent
 
 
 class Question(Parameters, gc=False):
@@ -74,11 +74,8 @@ CONTEXTUALIZED = Format("embeddings", "/v1/contextualizedembeddings", ask, read)
 MULTIMODAL = Format("embeddings", "/v1/multimodalembeddings", ask, read)
 
 
-def wire(hosts: Hosts) -> Wire:
+def matcher(hosts: Hosts) -> Matcher:
     """Voyage's own host; the two paths that are nobody else's also behind a gateway."""
     own = posted(hosts, {"/v1/embeddings": EMBEDDINGS}, ("voyageai",), elsewhere=False)
     anywhere = posted(hosts, {"/v1/contextualizedembeddings": CONTEXTUALIZED, "/v1/multimodalembeddings": MULTIMODAL})
-    return Wire(
-        lambda method, host, port, path: own.match(method, host, port, path) or anywhere.match(method, host, port, path),
-        last=(*own.last, *anywhere.last),
-    )
+    return lambda method, host, port, path: own(method, host, port, path) or anywhere(method, host, port, path)

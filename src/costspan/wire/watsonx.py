@@ -15,7 +15,7 @@ from costspan.wire.asked import Parameters, asked_of, given
 from costspan.wire.cut import members
 from costspan.wire.fields import Count, Shape, Text, first_table, leniently, read_stated_error
 from costspan.wire.hosts import Hosts
-from costspan.wire.route import Format, Route, Sent, Wire
+from costspan.wire.route import Format, Matcher, Route, Sent
 
 NOT_FINISHED = "not_finished"
 
@@ -142,7 +142,7 @@ ENDINGS = {
 """``generation/text`` is what the first version of the API (v1-beta) had."""
 
 
-def wire(hosts: Hosts) -> Wire:
+def matcher(hosts: Hosts) -> Matcher:
     """watsonx.ai in IBM's cloud, and below the same paths where it is installed."""
 
     def match(method: str, host: str, port: int, path: str) -> Route | None:
@@ -154,4 +154,4 @@ def wire(hosts: Hosts) -> Wire:
         provider, known = hosts.provider_of(host, port, path)
         return Route(provider, format_, known)
 
-    return Wire(match, last={ending.rpartition("/")[2] for ending in ENDINGS})
+    return match

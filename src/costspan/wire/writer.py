@@ -7,12 +7,12 @@ end. Files, graphs, models and applications' jobs are no inference.
 from costspan.wire import openai
 from costspan.wire.endings import posted
 from costspan.wire.hosts import Hosts
-from costspan.wire.route import Format, Wire
+from costspan.wire.route import Format, Matcher
 
 CHAT = Format("chat", "/v1/chat", openai.ask, openai.read, None, openai.choices_of, says_end=True)
 COMPLETIONS = Format("text_completion", "/v1/completions", openai.ask, openai.read)
 
 
-def wire(hosts: Hosts) -> Wire:
+def matcher(hosts: Hosts) -> Matcher:
     """Writer's own host."""
     return posted(hosts, {"/v1/chat": CHAT, "/v1/completions": COMPLETIONS}, ("writer",), elsewhere=False)
