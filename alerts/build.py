@@ -14,6 +14,8 @@ sys.path[:0] = [str(HERE), str(ROOT / "src")]
 from rules import groups  # noqa: E402
 
 TARGET: Final = ROOT / "deploy" / "prometheus" / "rules" / "costspan.yaml"
+INTERVALS: Final = {"spend": "1m", "figures": "1m"}
+"""Groups that look back over days are evaluated less often than prometheus.yml says."""
 HEAD: Final = "# Made by `python alerts/build.py` from alerts/thresholds.toml. What to do about each: docs/runbooks.md\n"
 WIDTH: Final = 150
 
@@ -23,7 +25,8 @@ def document() -> dict[str, Any]:
     thresholds = tomllib.loads((HERE / "thresholds.toml").read_text(encoding="utf-8"))
     runbooks = thresholds.pop("runbooks")["url"]
     made = {name: [alert.as_rule(runbooks) for alert in found] for name, found in groups(thresholds).items()}
-    return {"groups": [{"name": f"costspan-{name}", "rules": rules} for name, rules in made.items()]}
+    every = {name: {"interval": INTERVALS[name]} if name in INTERVALS else {} for name in made}
+    return {"groups": [{"name": f"costspan-{name}", **every[name], "rules": rules} for name, rules in made.items()]}
 
 
 def main() -> int:

@@ -1,7 +1,29 @@
-"""The alert rules, from thresholds.toml. Names of metrics and labels come from `costspan.names`, as on the boards."""
+"""The alert rules, from thresholds.toml."""
 
 from collections.abc import Iterator
-from typing import Any, Final, Literal, NamedTuple
+
+from kit import (
+    A_MODEL,
+    A_TEAM,
+    DAY,
+    DOLLARS,
+    ERROR,
+    FOLDED,
+    MODEL,
+    PROVIDER,
+    SERVICE,
+    SHARE,
+    STATE,
+    STATUS,
+    TEAM,
+    WHERE,
+    Alert,
+    Severity,
+    Thresholds,
+    more,
+    or_zero,
+    said,
+)
 
 from costspan import names
 from costspan.names import (
@@ -16,54 +38,6 @@ from costspan.names import (
     USED_INPUT,
 )
 
-Severity = Literal["critical", "warning", "info"]
-Thresholds = dict[str, dict[str, float]]
-
-
-def label(attribute: str) -> str:
-    """As the Collector writes it for Prometheus."""
-    return attribute.replace(".", "_")
-
-
-TEAM, SERVICE, PROVIDER = label(names.TEAM), label(names.SERVICE_NAME), label(names.PROVIDER)
-MODEL, ERROR, STATUS, STATE = (
-    label(names.REQUEST_MODEL),
-    label(names.ERROR_TYPE),
-    label(names.HTTP_STATUS),
-    label(names.COST_STATE),
-)
-DAY: Final = 86_400
-
-
-class Alert(NamedTuple):
-    """One rule. `topic` is what Alertmanager inhibits within; `wait` how long it must hold, in minutes."""
-
-    name: str
-    severity: Severity
-    topic: str
-    expression: str
-    wait: float
-    summary: str
-    description: str
-
-    def as_rule(self, runbooks: str) -> dict[str, Any]:
-        """As Prometheus reads it. `runbooks`: where docs/runbooks.md is to be had."""
-        rule: dict[str, Any] = {"alert": self.name, "expr": self.expression}
-        if self.wait:
-            rule["for"] = f"{self.wait:g}m"
-        rule["labels"] = {"severity": self.severity, "topic": self.topic}
-        anchor = f"{runbooks}#{self.name.lower()}"
-        rule["annotations"] = {"summary": self.summary, "description": self.description, "runbook_url": anchor}
-        return rule
-
-
-def _more(name: str, window: str, *by: str, only: str = "", offset: str = "") -> str:
-    """How much a counter grew in `window`."""
-    selector = f"{name}{{{only}}}" if only else name
-    back = f" offset {offset}" if offset else ""
-    grown = f"increase({selector}[{window}]{back})"
-    return f"sum by ({', '.join(by)}) ({grown})" if by else f"sum({grown})"
-
 
 def groups(limits: Thresholds) -> dict[str, list[Alert]]:
     """All rules by the group that they are evaluated in."""
@@ -77,76 +51,79 @@ def groups(limits: Thresholds) -> dict[str, list[Alert]]:
 
 def _spend(at: dict[str, float]) -> Iterator[Alert]:
     spend = SPEND.prometheus
-    told = 'US dollars {{ $value | printf "%.2f" }}'
     for window, word, whole, team in (
         ("1h", "Hour", at["an_hour_usd"], at["an_hour_by_team_usd"]),
         ("24h", "Day", at["a_day_usd"], at["a_day_by_team_usd"]),
     ):
-        period = "hour" if word == "Hour" else "day"
         yield Alert(
             f"CostspanSpend{word}",
             "critical",
             "spend",
-            f"{_more(spend, window)} > {whole:g}",
+            f"{more(spend, window)} > {whole:g}",
             0,
-            f"{told} in the last {period}, all teams together",
+            f"{DOLLARS} in the last {word.lower()}, all teams together",
             f"More than {whole:g} US dollars.",
         )
         yield Alert(
             f"CostspanTeamSpend{word}",
             "warning",
             "spend",
-            f"{_more(spend, window, TEAM)} > {team:g}",
+            f"{more(spend, window, TEAM)} > {team:g}",
             0,
-            f"{told} in the last {period}, by team {{{{ $labels.{TEAM} }}}}",
+            f"{DOLLARS} in the last {word.lower()}, by team {A_TEAM}",
             f"More than {team:g} US dollars by one team.",
         )
-    now, before = _more(spend, "1h", TEAM), _more(spend, "1h", TEAM, offset="1w")
+    now, before = more(spend, "1h", TEAM), more(spend, "1h", TEAM, offset="1w")
+    # a team that spent in the day before, but nothing in that hour, spent 0; one that is new has no last week to differ from
+    before = or_zero(before, more(spend, "1d", TEAM, offset="1w"))
     yield Alert(
         "CostspanSpendAnomaly",
         "warning",
         "spend",
         f"{now} > {at['anomaly_times']:g} * {before} and {now} - {before} > {at['anomaly_floor_usd']:g}",
         at["anomaly_wait_minutes"],
-        f"Team {{{{ $labels.{TEAM} }}}} spends far more than in this hour last week",
-        f"{told} in the last hour: more than {at['anomaly_times']:g} times as much.",
+        f"Team {A_TEAM} spends far more than in this hour last week",
+        f"{DOLLARS} in the last hour: more than {at['anomaly_times']:g} times as much.",
     )
 
 
 def _model(at: dict[str, float]) -> Iterator[Alert]:
-    now = _more(SPEND.prometheus, "1h", MODEL)
-    before = f"({_more(SPEND.prometheus, '24h', MODEL, offset='1h')} / 24)"
-    share = f"{now} / scalar({_more(SPEND.prometheus, '1h')}) > {at['runaway_share']:g}"
-    grown = f"({now} > {at['runaway_growth_times']:g} * {before} or {now} unless {before})"
+    spend, times = SPEND.prometheus, at["runaway_growth_times"]
+    now = more(spend, "1h", MODEL)
+    share = f"{now} / scalar({more(spend, '1h')}) > {at['runaway_share']:g}"
+    mean = f"{now} > {times:g} / 24 * {or_zero(more(spend, '24h', MODEL, offset='1h'), now)}"
+    yesterday = f"{now} > {times:g} * {or_zero(more(spend, '1h', MODEL, offset='1d'), now)}"  # a nightly batch is none
+    known = f"on () count(last_over_time({spend}[1d] offset 1d))"  # on the first day every model is new
     yield Alert(
         "CostspanRunawayModel",
         "critical",
         "model",
-        f"{share} and {grown} and {now} > {at['runaway_floor_usd']:g}",
+        f"{share} and {mean} and {yesterday} and {now} > {at['runaway_floor_usd']:g} and {known}",
         0,
-        f"Model {{{{ $labels.{MODEL} }}}} takes {{{{ $value | humanizePercentage }}}} of the last hour's spend",
-        f"And {at['runaway_growth_times']:g} times what it took in a mean hour of the day before.",
+        f"Model {A_MODEL} takes {SHARE} of the last hour's spend",
+        f"And more than {times:g} times what it took in a mean hour of the day before, and in this hour yesterday.",
     )
 
 
-def _burn(topic: str, bad: str, whole: str, *, at: dict[str, float], budget: float, what: str) -> Iterator[Alert]:
+def _burn(topic: str, bad: str, whole: str, counted: str, *, at: dict[str, float], budget: float, what: str) -> Iterator[Alert]:
     """Two burn rates over two windows each: the long one shows that it matters, the short one that it goes on.
 
-    Source: The Site Reliability Workbook, chapter 5.
+    `counted` is the counter that says whether there are enough of them. Source: The Site Reliability Workbook, chapter 5.
     """
-    enough = f"{_more(CALLS.prometheus, '1h', SERVICE)} > {at['least_calls_an_hour']:g}"
-    for word, severity, times, windows in (
+    enough = f"{more(counted, '1h', SERVICE)} > {at['least_calls_an_hour']:g}"
+    burns: tuple[tuple[str, Severity, float, tuple[str, str]], ...] = (
         ("Fast", "critical", at["fast_burn_times"], ("1h", "5m")),
         ("Slow", "warning", at["slow_burn_times"], ("6h", "30m")),
-    ):
+    )
+    for word, severity, times, windows in burns:
         burning = " and ".join(f"{bad.format(w=w)} / {whole.format(w=w)} > {times * budget:g}" for w in windows)
         yield Alert(
             f"Costspan{topic.capitalize()}Burn{word}",
-            "critical" if severity == "critical" else "warning",
+            severity,
             topic,
             f"{burning} and {enough}",
             0,
-            f"{{{{ $value | humanizePercentage }}}} of calls by {{{{ $labels.{SERVICE} }}}} {what}",
+            f"{SHARE} of calls by {said(SERVICE)} {what}",
             f"The budget of {budget:.2%} burns at more than {times:g} times over {windows[0]} and {windows[1]}.",
         )
 
@@ -155,7 +132,7 @@ def _errors(at: dict[str, float]) -> Iterator[Alert]:
     failed, calls = f'{ERROR}!=""', CALLS.prometheus
     bad = f"sum by ({SERVICE}) (rate({calls}{{{{{failed}}}}}[{{w}}]))"
     whole = f"sum by ({SERVICE}) (rate({calls}[{{w}}]))"
-    yield from _burn("errors", bad, whole, at=at, budget=1 - at["slo_success_share"], what="fail")
+    yield from _burn("errors", bad, whole, calls, at=at, budget=1 - at["slo_success_share"], what="fail")
 
 
 def _latency(at: dict[str, float]) -> Iterator[Alert]:
@@ -164,27 +141,26 @@ def _latency(at: dict[str, float]) -> Iterator[Alert]:
         raise ValueError(f"thresholds.toml: latency.slo_seconds {seconds:g} is none of the buckets {DURATION.buckets}")
     whole = f"sum by ({SERVICE}) (rate({DURATION.prometheus}_count[{{w}}]))"
     within = f'sum by ({SERVICE}) (rate({DURATION.prometheus}_bucket{{{{le="{seconds:g}"}}}}[{{w}}]))'
-    yield from _burn(
-        "latency", f"({whole} - {within})", whole, at=at, budget=1 - at["slo_share"], what=f"take more than {seconds:g} s"
-    )
+    slow, count = f"({whole} - {within})", f"{DURATION.prometheus}_count"
+    yield from _burn("latency", slow, whole, count, at=at, budget=1 - at["slo_share"], what=f"take more than {seconds:g} s")
 
 
 def _limits(at: dict[str, float]) -> Iterator[Alert]:
     by, attempts = (PROVIDER, MODEL), ATTEMPT_COUNT.prometheus
     limited = f'{STATUS}="429"'
-    share = f"{_more(attempts, '10m', *by, only=limited)} / {_more(attempts, '10m', *by)}"
-    enough = f"{_more(attempts, '1h', *by)} > {at['least_attempts_an_hour']:g}"
-    which = f"{{{{ $labels.{PROVIDER} }}}} {{{{ $labels.{MODEL} }}}}"
+    share = f"{more(attempts, '10m', *by, only=limited)} / {more(attempts, '10m', *by)}"
+    enough = f"{more(attempts, '1h', *by)} > {at['least_attempts_an_hour']:g}"
+    which = f"{said(PROVIDER)} {A_MODEL}"
     yield Alert(
         "CostspanRateLimited",
         "warning",
         "limits",
         f"{share} > {at['rate_limited_share']:g} and {enough}",
         at["wait_minutes"],
-        f"{which} refuses {{{{ $value | humanizePercentage }}}} of attempts for their rate",
+        f"{which} refuses {SHARE} of attempts for their rate",
         "Attempts answered 429 in the last 10 minutes.",
     )
-    a_call = f"{_more(attempts, '10m', *by)} / {_more(CALLS.prometheus, '10m', *by)}"
+    a_call = f"{more(attempts, '10m', *by)} / ({more(CALLS.prometheus, '10m', *by)} > 0)"
     yield Alert(
         "CostspanRetryStorm",
         "warning",
@@ -198,42 +174,41 @@ def _limits(at: dict[str, float]) -> Iterator[Alert]:
 
 def _caching(at: dict[str, float]) -> Iterator[Alert]:
     def share(offset: str = "") -> str:
-        read, whole = (_more(metric.prometheus, "1h", MODEL, offset=offset) for metric in (USED_CACHE_READ, USED_INPUT))
-        return f"({read} / {whole})"
+        read, whole = (more(metric.prometheus, "1h", MODEL, offset=offset) for metric in (USED_CACHE_READ, USED_INPUT))
+        return f"{or_zero(read, whole)} / ({whole} > {at['least_input_tokens_an_hour']:.0f})"
 
-    enough = f"{_more(USED_INPUT.prometheus, '1h', MODEL)} > {at['least_input_tokens_an_hour']:.0f}"
     yield Alert(
         "CostspanCacheHitDrop",
         "warning",
         "caching",
-        f"{share('1d')} - {share()} > {at['drop_share']:g} and {enough}",
+        f"{share('1d')} - {share()} > {at['drop_share']:g}",
         0,
-        f"{{{{ $labels.{MODEL} }}}} reads {{{{ $value | humanizePercentage }}}} less of its input from caches than a day ago",
+        f"{A_MODEL} reads {SHARE} less of its input from caches than a day ago",
         "A prompt's beginning has changed, or caching was lost: the same input costs more.",
     )
 
 
 def _prices(at: dict[str, float]) -> Iterator[Alert]:
     calls, by = CALLS.prometheus, (PROVIDER, MODEL)
-    unpriced = _more(calls, "1h", *by, only=f'{STATE}="{names.UNPRICED}"')
+    unpriced = more(calls, "1h", *by, only=f'{STATE}="{names.UNPRICED}"')
     yield Alert(
         "CostspanUnpricedModel",
         "warning",
         "prices",
         f"{unpriced} > {at['unpriced_calls_an_hour']:g}",
         0,
-        f"{{{{ $labels.{PROVIDER} }}}} {{{{ $labels.{MODEL} }}}} has no price: spend is too low",
+        f"{said(PROVIDER)} {A_MODEL} has no price: spend is too low",
         '{{ $value | printf "%.0f" }} calls in the last hour cost an unknown amount.',
     )
-    unknown = _more(calls, "1h", PROVIDER, only=f'{STATE}=~"{names.UNMETERED}|{names.PARTIAL}"')
-    whole = _more(calls, "1h", PROVIDER)
+    unknown = more(calls, "1h", PROVIDER, only=f'{STATE}=~"{names.UNMETERED}|{names.PARTIAL}"')
+    whole = more(calls, "1h", PROVIDER)
     yield Alert(
         "CostspanUnmeteredShare",
         "warning",
         "prices",
         f"{unknown} / {whole} > {at['unmetered_share']:g} and {whole} > {at['least_calls_an_hour']:g}",
         0,
-        f"{{{{ $value | humanizePercentage }}}} of calls to {{{{ $labels.{PROVIDER} }}}} say no usage",
+        f"{SHARE} of calls to {said(PROVIDER)} say no usage",
         "What they cost is unknown.",
     )
     yield Alert(
@@ -242,38 +217,40 @@ def _prices(at: dict[str, float]) -> Iterator[Alert]:
         "prices",
         f"max by ({SERVICE}) ({PRICE_AGE.prometheus}) > {at['book_age_days'] * DAY:.0f}",
         0,
-        f"{{{{ $labels.{SERVICE} }}}} prices calls with a book {{{{ $value | humanizeDuration }}}} old",
+        f"{said(SERVICE)} prices calls with a book {{{{ $value | humanizeDuration }}}} old",
         "Newer models are unpriced with it.",
     )
 
 
 def _telemetry(at: dict[str, float]) -> Iterator[Alert]:
-    window, age = f"{at['silent_minutes']:g}m", PRICE_AGE.prometheus
+    silent, back, age = f"{at['silent_minutes']:g}m", f"{at['silent_looks_back_hours']:g}h", PRICE_AGE.prometheus
+    # every program sends the age of its price book, also when it calls nobody; what ran for less than half an hour was a batch
+    there = f"count_over_time(count({age})[{back}:5m] offset {silent})"
     yield Alert(
         "CostspanTelemetrySilent",
         "critical",
         "telemetry",
-        f"absent_over_time({age}[{window}]) and on() (count(max_over_time({age}[2h] offset {window})) > 0)",
+        f"absent_over_time({age}[{silent}]) and on () {there} >= {at['silent_was_there_minutes'] / 5:g}",
         0,
-        f"No program has sent metrics for {window}",
+        f"No program has sent metrics for {silent}",
         "Programs, the network to the Collector, the Collector, or its scrape: one of them is down.",
     )
     yield Alert(
         "CostspanLabelOverflow",
         "warning",
         "telemetry",
-        f"sum by ({SERVICE}, {label(names.LABEL_NAME)}) (increase({LABEL_OVERFLOW.prometheus}[15m])) > 0",
+        f"sum by ({SERVICE}, {FOLDED}) (increase({LABEL_OVERFLOW.prometheus}[15m])) > 0",
         0,
-        f"{{{{ $labels.{SERVICE} }}}} folds values of {{{{ $labels.{label(names.LABEL_NAME)} }}}} into other",
+        f"{said(SERVICE)} folds values of {said(FOLDED)} into other",
         "Totals stay right; who they belong to is lost in metrics, not in the ledger.",
     )
     yield Alert(
         "CostspanInternalErrors",
         "info",
         "telemetry",
-        f"sum by ({SERVICE}, {label(names.ERROR_WHERE)}) (increase({INTERNAL_ERRORS.prometheus}[15m])) > 0",
+        f"sum by ({SERVICE}, {WHERE}) (increase({INTERNAL_ERRORS.prometheus}[15m])) > 0",
         0,
-        f"costspan failed in {{{{ $labels.{SERVICE} }}}}",
+        f"costspan failed in {said(SERVICE)}, at {said(WHERE)}",
         "The program was not affected; some facts of its calls may be missing.",
     )
     yield Alert(
@@ -281,7 +258,7 @@ def _telemetry(at: dict[str, float]) -> Iterator[Alert]:
         "warning",
         "telemetry",
         f"max by (exporter) (otelcol_exporter_queue_size / otelcol_exporter_queue_capacity) > {at['queue_fill_share']:g}",
-        5,
-        "The Collector's queue to {{ $labels.exporter }} is {{ $value | humanizePercentage }} full",
+        at["queue_wait_minutes"],
+        f"The Collector's queue to {said('exporter')} is {SHARE} full",
         "Full, it refuses: programs then lose spans.",
     )

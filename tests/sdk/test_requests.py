@@ -61,8 +61,9 @@ def same(
     without = run(False)
     with tracked(**settings) as told:
         observed = run("stream_usage" not in settings)
-        gc.collect()
-        assert told.spans()
+        if not told.spans():  # what is left half-read ends when it is collected
+            gc.collect()
+            assert told.spans()
     assert observed == without
     return observed, told
 

@@ -52,8 +52,10 @@ NOT_OURS_TO_GUARD = (
     *("seams.http.find", "seams.http.Tap._end", "seams.http.Tap.elapsed"),
     *("labels.attribute_of", "labels.as_attributes", "labels.current", "labels.label."),
     *("metrics.Meters._observe", "metrics.Meters._all", "metrics._filled", "metrics.Series.by_state"),
+    *("wire.fields.Shape.__init__", "wire.fields.Shape._decode_first"),
 )
-"""The guards themselves, what only calls guarded functions, what the program calls itself, and what the SDK guards: observers."""
+"""The guards themselves, what only calls guarded functions, what the program calls itself, what the SDK guards (observers), and
+what runs once a format, before any of this."""
 FRAME = ("__del__", "__getattr__", "__repr__", "__enter__", "__exit__", "__aenter__", "__aexit__", "__iter__", "__aiter__")
 """What the interpreter calls in the program's own frames: nothing but the calls of what is tested here."""
 HIDDEN = named("openai/stream_usage_hidden").exchange

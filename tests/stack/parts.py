@@ -176,7 +176,7 @@ class Alertmanager:
         text = (DEPLOY / "alertmanager" / "alertmanager.yml").read_text()
         for old, new in LEFT_OUT["alertmanager"]["replaced"]:
             assert old in text, f"left_out.toml replaces {old!r}, which alertmanager.yml does not have"
-            text = text.replace(old, new.format(smtp=free_port()))
+            text = text.replace(old, new.format(smtp=free_port(), secrets=secrets))
         (folder / "alertmanager.yml").write_text(text)
         command = [
             program("alertmanager"),
@@ -185,13 +185,18 @@ class Alertmanager:
             f"--web.listen-address=127.0.0.1:{self.port}",
             "--cluster.listen-address=",
         ]
-        self.process = Process(command, folder / "alertmanager.log", cwd=folder)
+        self.process = Process(command, folder / "alertmanager.log")
 
     def start(self) -> None:
         self.process.start(f"http://127.0.0.1:{self.port}/-/ready")
 
     def stop(self) -> None:
         self.process.stop()
+
+    def suppressed(self) -> set[str]:
+        """Names of the alerts that another one inhibits."""
+        alerts = get_json(f"http://127.0.0.1:{self.port}/api/v2/alerts")
+        return {alert["labels"]["alertname"] for alert in alerts if alert["status"]["inhibitedBy"]}
 
     def post(self, *labels: Mapping[str, str]) -> None:
         """Raises an alert for each set of labels."""

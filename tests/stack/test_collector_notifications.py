@@ -38,4 +38,5 @@ def test_where_nothing_arrives_only_that_is_said(alertmanager: Alertmanager, rec
         alert("CostspanTelemetrySilent", "critical", "telemetry"), alert("CacheHitsDropped", "warning", "caching", "search")
     )
     eventually(lambda: heard(receiver), lambda said: len(said) >= 1)
+    assert alertmanager.suppressed() == {"CacheHitsDropped"}
     assert heard(receiver) == {("CostspanTelemetrySilent", "")}

@@ -82,8 +82,12 @@ def test_alertmanager_takes_its_file() -> None:
     assert "3 receivers" in run(program("amtool"), "check-config", str(DEPLOY / "alertmanager" / "alertmanager.yml"))
 
 
-def test_alertmanagers_secrets_are_files() -> None:
+def test_alertmanagers_secrets_are_files_where_compose_puts_them() -> None:
     text = (DEPLOY / "alertmanager" / "alertmanager.yml").read_text()
+    assert set(re.findall(r"_file: (\S+)/", text)) == {
+        "/etc/alertmanager/secrets"
+    }  # relative ones are not found: they are the process' own
+    assert "./deploy/alertmanager:/etc/alertmanager:ro" in COMPOSE["services"]["alertmanager"]["volumes"]
     assert not re.search(r"(password|api_url|url): ", text)
 
 

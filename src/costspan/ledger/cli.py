@@ -111,6 +111,7 @@ def _mount(name: str, help_text: str, module: str, attribute: str) -> None:
         target(args=context.args, prog_name=f"costspan {name}")
 
 
+_mount("tail", "Show calls as they come, until Ctrl-C.", "costspan.ledger.tail_cli", "tail")
 _mount("prices", "Show what models cost, and where a price comes from.", "costspan.ledger.prices_cli", "app")
 _mount(
     "demo", "Run a whole example on this machine: a local provider, a few programs, the ledger.", "costspan.ledger.demo", "demo"

@@ -18,7 +18,6 @@ Scope = Mapping[str, Any]
 
 SIGNALS: Final = {"/v1/traces": otlp.TRACES, "/v1/logs": otlp.LOGS, "/v1/metrics": otlp.METRICS}
 ENCODINGS: Final = ("", "identity", "gzip")
-REPORT_PATH: Final = "/costspan/report"
 _TOO_LARGE: Final = f"the body is larger than {otlp.BODY_LIMIT:,} bytes; send smaller batches"
 _GRPC_CODES: Final = {400: 3, 413: 8, 415: 3, 429: 14, 503: 14}
 """google.rpc.Status wants gRPC's numbers: invalid argument, resource exhausted, unavailable."""
@@ -38,15 +37,22 @@ Endpoint = Callable[[Mapping[str, str], bytes], Reply]
 
 
 class Receiver:
-    """The ASGI app. `report` answers `REPORT_PATH` on the port `report_port` only; `local` says that it listens on loopback."""
+    """The ASGI app. `asked` answers by path, on the port `report_port` only; `local` says that it listens on loopback."""
 
     def __init__(
-        self, writer: Writer, intake: Intake, decoder: Decoder, report: Endpoint, report_port: int, *, local: bool
+        self,
+        writer: Writer,
+        intake: Intake,
+        decoder: Decoder,
+        asked: Mapping[str, Endpoint],
+        report_port: int,
+        *,
+        local: bool,
     ) -> None:
         self._writer = writer
         self._intake = intake
         self._reader = decoder
-        self._report = report
+        self._asked = asked
         self._report_port = report_port
         self._local = local
         # Decoding holds the interpreter's lock: one thread keeps the event loop free, more would only fight for it.
@@ -79,7 +85,7 @@ class Receiver:
         path: str = scope["path"]
         on_report_port = (scope.get("server") or ("", 0))[1] == self._report_port
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-        paths = (REPORT_PATH,) if on_report_port else tuple(SIGNALS)
+        paths = tuple(self._asked if on_report_port else SIGNALS)
         early = _of_a_page(headers, local=self._local) or _without_body(scope["method"], path, kind, paths)
         if early is not None:
             return early
@@ -89,7 +95,7 @@ class Receiver:
                 return None
             if on_report_port:
                 loop = asyncio.get_running_loop()
-                return await loop.run_in_executor(self._reporters, self._report, headers, bytes(body))
+                return await loop.run_in_executor(self._reporters, self._asked[path], headers, bytes(body))
             return await self._export(SIGNALS[path], headers, kind, bytes(body))
         except RefusedError as refusal:
             return refuse(refusal, kind)

@@ -7,10 +7,10 @@ random token. Only validated questions travel, never SQL.
 import http.client
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -23,6 +23,7 @@ from costspan.ledger.report import Result, from_wire
 PATH: Final = "/costspan/report"
 TIMEOUT_SECONDS: Final = 300
 CONNECT_SECONDS: Final = 2
+T = TypeVar("T")
 
 
 class Address(msgspec.Struct):
@@ -66,10 +67,20 @@ def withdraw(store: Path, address: Address) -> None:
 
 
 def ask(store: Path, question: Question) -> Result | None:
-    """The answer of the server that runs on `store`; None where none does. A dead server's file is removed.
+    """The answer of the server that runs on `store`; None where none does.
 
     Raises:
         UsageError: the server says that the question is wrong.
+        ServerError: a server runs there, but gave no answer.
+    """
+    answer = post(store, PATH, msgspec.json.encode(question))
+    return None if answer is None else judge(store, answer, from_wire)
+
+
+def post(store: Path, path: str, body: bytes) -> tuple[int, bytes] | None:
+    """Status and body of what the server on `store` answers; None where none runs. A dead server's file is removed.
+
+    Raises:
         ServerError: a server runs there, but gave no answer.
     """
     address = _read(server_file(store))
@@ -87,20 +98,26 @@ def ask(store: Path, question: Question) -> Result | None:
     try:
         connection.sock.settimeout(TIMEOUT_SECONDS)
         headers = {"content-type": "application/json", "authorization": f"Bearer {address.token}"}
-        connection.request("POST", PATH, msgspec.json.encode(question), headers)
+        connection.request("POST", path, body, headers)
         response = connection.getresponse()
-        body = response.read()
+        return response.status, response.read()
     except (OSError, http.client.HTTPException) as error:
         raise ServerError(f"the server on {store} (process {address.pid}) gave no answer: {error}") from error
     finally:
         connection.close()
-    return _judge(store, response.status, body)
 
 
-def _judge(store: Path, status: int, body: bytes) -> Result:
+def judge(store: Path, answer: tuple[int, bytes], read: Callable[[bytes], T]) -> T:
+    """What an answer says, read by `read`; its error where it is one.
+
+    Raises:
+        UsageError: the server says that the question is wrong.
+        ServerError: it can't be read.
+    """
+    status, body = answer
     try:
         if status == 200:
-            return from_wire(body)
+            return read(body)
         message = msgspec.json.decode(body, type=dict[str, str])["message"]
     except (msgspec.DecodeError, KeyError, ValueError) as error:
         raise ServerError(

@@ -91,7 +91,7 @@ def as_csv(result: Result) -> str:
     writer = csv.writer(out)
     writer.writerow([column.name for column in result.columns])
     for row in result.rows:
-        writer.writerow([_cell(column, value) for column, value in zip(result.columns, row, strict=True)])
+        writer.writerow([cell(column, value) for column, value in zip(result.columns, row, strict=True)])
     return out.getvalue()
 
 
@@ -128,7 +128,7 @@ def _grid(result: Result, room: int) -> tuple[Table, int, list[str]]:
         and not (column.name in _IF_ANY and not any(row[place] for row in result.rows))
         and (column.name in result.by or any(row[place] is not None for row in result.rows))
     ]
-    cells = {place: [Text(_shown(result.columns[place], row[place], result.by)) for row in result.rows] for place in shown}
+    cells = {place: [Text(cell_text(result.columns[place], row[place], result.by)) for row in result.rows] for place in shown}
     widths = {place: _width(result.columns[place], column) for place, column in cells.items()}
     dropped: list[str] = []
     places = {result.columns[place].name: place for place in shown}
@@ -160,8 +160,8 @@ def _needed(widths: dict[int, int]) -> int:
     return sum(widths.values()) + _GAP * (len(widths) - 1)
 
 
-def _shown(column: Column, value: Any, by: tuple[str, ...]) -> str:
-    """One cell of the table."""
+def cell_text(column: Column, value: Any, by: tuple[str, ...]) -> str:
+    """One cell of a table for people."""
     if value is None:
         return f"(no {column.name})" if column.name in by else "-"
     if column.kind == "money":
@@ -241,7 +241,7 @@ def _trim(amount: Decimal) -> Decimal:
     return Decimal(text.rstrip("0").rstrip(".") if "." in text else text)
 
 
-def _cell(column: Column, value: Any) -> str:
+def cell(column: Column, value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, Decimal):

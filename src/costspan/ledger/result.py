@@ -81,8 +81,13 @@ def from_wire(document: bytes) -> Result:
         msgspec.DecodeError: it is none.
     """
     result = msgspec.json.decode(document, type=Result)
-    for place, column in enumerate(result.columns):
-        if (read := _READ.get(column.kind)) is not None:
-            for row in result.rows:
-                row[place] = None if row[place] is None else read(row[place])
+    revive(result.columns, result.rows)
     return result
+
+
+def revive(columns: list[Column], rows: list[list[Any]]) -> None:
+    """Amounts and times of rows that came as JSON: what were strings are Decimals and datetimes again."""
+    for place, column in enumerate(columns):
+        if (read := _READ.get(column.kind)) is not None:
+            for row in rows:
+                row[place] = None if row[place] is None else read(row[place])

@@ -6,7 +6,7 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -15,14 +15,15 @@ from typing import Any, Final
 import msgspec
 import uvicorn
 
-from costspan.ledger import otlp, remote
+from costspan.ledger import otlp, remote, tail
 from costspan.ledger.decode import Decoder
 from costspan.ledger.errors import LedgerError, ServerError, UsageError
 from costspan.ledger.grpc import GrpcReceiver
 from costspan.ledger.intake import Intake
 from costspan.ledger.ports import claim, is_loopback
 from costspan.ledger.query import Question
-from costspan.ledger.receiver import Receiver, Reply
+from costspan.ledger.receiver import Endpoint, Receiver, Reply
+from costspan.ledger.recent import Recent
 from costspan.ledger.report import Result, run, to_wire
 from costspan.ledger.stores import CLICKHOUSE, Address, Place, open_store, place_of
 from costspan.ledger.writer import Writer
@@ -34,6 +35,7 @@ GRPC_PORT: Final = 4317
 GRACE_SECONDS: Final = 5.0
 START_SECONDS: Final = 10.0
 _as_question = msgspec.json.Decoder(Question).decode
+_as_tail_question = msgspec.json.Decoder(tail.TailQuestion).decode
 
 
 def collect_seldom() -> None:
@@ -90,7 +92,8 @@ class Server:
                 "No server is needed: `costspan report NAME --store` reads it directly."
             )
         self.store = open_store(self.place)
-        self._writer = Writer(self.store)
+        self.recent = Recent()
+        self._writer = Writer(self.store, self.recent.add)
         with ExitStack() as undo:
             undo.callback(self.store.close)
             undo.callback(self._writer.close)
@@ -108,7 +111,8 @@ class Server:
             self.grpc_port = self._grpc.port
             undo.pop_all()
         local = is_loopback(http_socket.getsockname()[0])
-        self._receiver = Receiver(self._writer, intake, decoder, self._answer, report_port, local=local)
+        asked = {remote.PATH: self._endpoint(self._report), tail.PATH: self._endpoint(self._tail)}
+        self._receiver = Receiver(self._writer, intake, decoder, asked, report_port, local=local)
         self._listen([http_socket, report_socket])
 
     @staticmethod
@@ -166,18 +170,28 @@ class Server:
                 raise ServerError(f"the HTTP server did not start within {START_SECONDS:.0f} s")
             time.sleep(0.005)
 
-    def _answer(self, headers: Mapping[str, str], body: bytes) -> Reply:
-        """The report endpoint."""
-        if not remote.allowed(headers, self._address.token):
-            return _as_reply(403, "the token of the server file is needed, and a loopback Host")
-        try:
-            return Reply(200, otlp.JSON, to_wire(self.ask(_as_question(body))))
-        except msgspec.DecodeError as error:
-            return _as_reply(400, f"no question: {error}")
-        except UsageError as error:
-            return _as_reply(400, str(error))
-        except LedgerError as error:
-            return _as_reply(503, str(error))
+    def _report(self, body: bytes) -> bytes:
+        return to_wire(self.ask(_as_question(body)))
+
+    def _tail(self, body: bytes) -> bytes:
+        return msgspec.json.encode(tail.tell(self.store, self.recent, _as_tail_question(body)))
+
+    def _endpoint(self, answer: Callable[[bytes], bytes]) -> Endpoint:
+        """What those who hold the token may ask, with the errors as they are told them."""
+
+        def endpoint(headers: Mapping[str, str], body: bytes) -> Reply:
+            if not remote.allowed(headers, self._address.token):
+                return _as_reply(403, "the token of the server file is needed, and a loopback Host")
+            try:
+                return Reply(200, otlp.JSON, answer(body))
+            except msgspec.DecodeError as error:
+                return _as_reply(400, f"no question: {error}")
+            except UsageError as error:
+                return _as_reply(400, str(error))
+            except LedgerError as error:
+                return _as_reply(503, str(error))
+
+        return endpoint
 
 
 def _as_reply(status: int, message: str) -> Reply:

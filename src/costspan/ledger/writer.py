@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from queue import Empty, SimpleQueue
@@ -26,13 +26,16 @@ STORE_RETRY_SECONDS: Final = 5
 _log = logging.getLogger(f"{names.LOG_LOGGER}.ledger")
 
 _Item = tuple[Batch, "Future[None]"]
+Committed = Callable[[Sequence[Batch]], None]
+"""Is told of what was committed, before the senders are; runs in the writer's thread, and must not fail."""
 
 
 class Writer:
     """Takes batches from any thread; each one's future is done when it is committed."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, committed: Committed | None = None) -> None:
         self._store = store
+        self._committed = committed
         self._queue: SimpleQueue[_Item | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._waiting = 0
@@ -122,5 +125,7 @@ class Writer:
             _log.error("costspan: %d calls not stored, the sender will try again: %s", len(group[0][0].calls), error)
             group[0][1].set_exception(RefusedError(503, str(error), STORE_RETRY_SECONDS))
         else:
+            if self._committed is not None:
+                self._committed([batch for batch, _ in group])
             for _, future in group:
                 future.set_result(None)

@@ -1,6 +1,7 @@
 """What the adapters share. An adapter says, for one SDK, how a program makes a call with it; the tests say what is to be seen."""
 
 from collections.abc import Callable
+from contextlib import closing
 from importlib import import_module, metadata
 from typing import Any
 
@@ -28,6 +29,14 @@ class Sdk:
     operation = "chat"
     retries: bool = True
     """It tries again inside itself, and its attempts are one call."""
+    retries_streams = True
+    retries_async = True
+    retries_end = True
+    """How often it tries can be said."""
+    terse = False
+    """Its errors don't repeat what the provider said."""
+    volatile: tuple[str, ...] = ()
+    """Fields that it makes up itself, from a clock or a die."""
     more_input = 0
     """Tokens that the provider states and doesn't bill."""
     retry_headers = {"retry-after-ms": "5"}
@@ -43,6 +52,11 @@ class Sdk:
             return metadata.version(self.name)
         except ImportError:
             return None
+
+    @property
+    def shown(self) -> str:
+        """What docs/coverage.md calls it."""
+        return self.name
 
     def suits(self) -> bool:
         """Whether this adapter is for the version that is installed."""
@@ -90,13 +104,13 @@ class Stainless(Sdk):
     """The SDKs that Stainless generates are alike but for their names."""
 
     classes: tuple[str, str]
-    base = "/v1"
     path = "/v1/chat/completions"
     lists: tuple[str, ...] = ("models",)
 
     def client(self, drive: Drive, retries: int = 0) -> Any:
         made = getattr(import_module(self.module), self.classes[drive.asynchronous])
-        url = drive.provider.root_url + self.base
+        with closing(getattr(import_module(self.module), self.classes[0])(api_key=self.api_key, **self.options())) as its_own:
+            url = drive.provider.root_url + its_own.base_url.path  # some have a version in it, at some of their versions
         return drive.keep(made(api_key=self.api_key, base_url=url, max_retries=retries, **self.options()))
 
     def suits(self) -> bool:

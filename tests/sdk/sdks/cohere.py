@@ -12,6 +12,7 @@ class Cohere(Sdk):
     name = module = key = provider = "cohere"
     model = "command-a-03-2025"
     more_input = TEMPLATE
+    retries_streams = False
 
     @property
     def _v2(self) -> bool:

@@ -13,6 +13,7 @@ class LiteLLM(Sdk):
     path = "/v1/messages"
     retries = False
     aiohttp = True
+    volatile = ("id", "created")
 
     def client(self, drive: Drive, retries: int = 0) -> Any:
         import litellm
@@ -37,3 +38,7 @@ class LiteLLM(Sdk):
 
 class LiteLLMOnHttpx(LiteLLM):
     aiohttp = False
+
+    @property
+    def shown(self) -> str:
+        return "litellm, all on httpx"

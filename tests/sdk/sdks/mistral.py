@@ -12,6 +12,7 @@ class Mistral(Sdk):
     key, provider = "mistral", "mistral_ai"
     model = "mistral-small-latest"
     path = "/v1/chat/completions"
+    retries_end = False
 
     def client(self, drive: Drive, retries: int = 0) -> Any:
         try:

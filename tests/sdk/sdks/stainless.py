@@ -26,7 +26,6 @@ class Anthropic(Stainless):
     key = provider = "anthropic"
     classes = ("Anthropic", "AsyncAnthropic")
     model = "claude-sonnet-4-5"
-    base = ""
     path = "/v1/messages"
     lists = ("models",)
 
@@ -48,7 +47,6 @@ class Groq(Stainless):
     name = module = key = provider = "groq"
     classes = ("Groq", "AsyncGroq")
     model = "llama-3.3-70b"
-    base = ""
     path = "/openai/v1/chat/completions"
 
 
@@ -67,7 +65,6 @@ class Cerebras(Stainless):
     key = provider = "cerebras"
     classes = ("Cerebras", "AsyncCerebras")
     model = "llama-3.3-70b"
-    base = ""
 
     def options(self) -> dict[str, Any]:
         return {"warm_tcp_connection": False}
@@ -80,6 +77,5 @@ class Fireworks(Stainless):
     key, provider = "fireworks", "fireworks_ai"
     classes = ("Fireworks", "AsyncFireworks")
     model = "llama-3.3-70b"
-    base = ""
     path = "/inference/v1/chat/completions"
     lists = ()

@@ -24,6 +24,7 @@ DAYS: Final = 14
 DAYS_ENOUGH: Final = 7
 COVERED: Final = 0.95
 """How much of what may come the interval holds."""
+MONTH: Final = "this month"
 _COLUMNS: Final = [
     Column("period", "text"),
     Column("from", "text"),
@@ -94,6 +95,23 @@ def answer(asking: Asking) -> Table:
     return Table(columns, rows, _notes(window, history.first, year))
 
 
+class Month(NamedTuple):
+    """What the running month will have cost: expected, and from low to high."""
+
+    expected: Decimal
+    low: Decimal
+    high: Decimal
+
+
+def this_month(series: days.Series, first: date, today: date) -> Month | None:
+    """The report's own answer for one series in one currency, of a ledger whose first call is of the day `first`. `series` has
+    the days of this month and the `DAYS` before today, at least. None where too few days are known."""
+    window = list(days.span(max(today - DAYS * days.DAY, first), today))
+    row = next(row for row in _rows(series, window, today) if row[0] == MONTH)
+    expected, low, high = row[4:7]
+    return None if expected is None else Month(expected, low, high)
+
+
 def _rows(series: days.Series, window: Sequence[date], today: date) -> Iterator[list[Any]]:
     pattern = _learn(series, window) if series.currency and len(window) >= DAYS_ENOUGH else None
     unknown = sum(series.days.get(day, days.Day()).unknown for day in window)
@@ -123,7 +141,7 @@ def _periods(today: date) -> list[tuple[str, date, date]]:
     following = (month + 31 * days.DAY).replace(day=1)
     return [
         ("next 30 days", today, today + 30 * days.DAY),
-        ("this month", month, following),
+        (MONTH, month, following),
         ("this year", date(today.year, 1, 1), date(today.year + 1, 1, 1)),
         ("next 365 days", today, today + 365 * days.DAY),
     ]

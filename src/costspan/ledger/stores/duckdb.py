@@ -4,7 +4,7 @@ import os
 import re
 import threading
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +15,7 @@ from costspan.ledger.arrow import to_arrow
 from costspan.ledger.errors import StoreError, StoreLockedError, StoreMissingError, StoreUnusableError
 from costspan.ledger.rows import ATTEMPTS, CALLS, Batch, Kind
 from costspan.ledger.stores.base import Answer
-from costspan.ledger.stores.merge import FETCH_DAYS, Merged, count_fetched_once, merge
+from costspan.ledger.stores.merge import FETCH_DAYS, LATE, Merged, count_fetched_once, merge
 from costspan.ledger.stores.migrations import migrations, prelude
 
 SETTINGS: Final[dict[str, str | bool | int | float | list[str]]] = {
@@ -34,6 +34,10 @@ _ADD_ATTEMPTS: Final = """
           and c.started_at = s.call_started_at and c.trace_id = s.trace_id and c.span_id = s.span_id)"""
 _ADD_CALLS: Final = """
     insert into calls by name select * from staged_calls as s where not exists (
+        select 1 from calls as c
+        where c.started_at between make_timestamp($first) and make_timestamp($last)
+          and c.started_at = s.started_at and c.trace_id = s.trace_id and c.span_id = s.span_id)"""
+_NOTE_LATE: Final = LATE + """ and not exists (
         select 1 from calls as c
         where c.started_at between make_timestamp($first) and make_timestamp($last)
           and c.started_at = s.started_at and c.trace_id = s.trace_id and c.span_id = s.span_id)"""
@@ -74,6 +78,7 @@ class DuckDBStore:
         self.path = path
         self._read_only = read_only
         self._lock = threading.Lock()
+        self._past = threading.Lock()
         self._closed = False
         self._root = self._open()
 
@@ -145,7 +150,7 @@ class DuckDBStore:
         merged = merge(batches)
         if merged is None:
             return
-        with self._lock:
+        with self._past if merged.is_past else nullcontext(), self._lock:
             try:
                 self._write(merged)
             except duckdb.Error as error:
@@ -163,7 +168,10 @@ class DuckDBStore:
         )
         if merged.attempts:
             connection.register("staged_attempts", to_arrow(merged.attempts, ATTEMPTS)).execute(_ADD_ATTEMPTS, bounds)
-        connection.register("staged_calls", to_arrow(merged.calls, CALLS)).execute(_ADD_CALLS, bounds)
+        connection.register("staged_calls", to_arrow(merged.calls, CALLS))
+        if merged.is_past:
+            connection.execute(_NOTE_LATE, bounds)
+        connection.execute(_ADD_CALLS, bounds)
         connection.execute("commit")
 
     def _recover(self, error: duckdb.Error) -> None:
@@ -191,6 +199,16 @@ class DuckDBStore:
         finally:
             cursor.close()
 
+    @contextmanager
+    def transaction(self, *, alone: bool = False) -> Generator[duckdb.DuckDBPyConnection]:
+        """A connection of its own in one transaction, undone where anything fails. With `alone`, no other such one runs beside it,
+        and no call of a day that is over is added."""
+        with self._past if alone else nullcontext(), self.reader() as reader:
+            self._make_log()
+            reader.cursor.execute("begin")
+            yield reader.cursor
+            reader.cursor.execute("commit")
+
     def close(self) -> None:
         """Folds the log into the file and lets go of it. Twice is once.
 
@@ -214,11 +232,11 @@ class DuckDBReader:
     """A cursor that answers as every store's reader does."""
 
     def __init__(self, cursor: duckdb.DuckDBPyConnection) -> None:
-        self._cursor = cursor
+        self.cursor = cursor
 
     def execute(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Answer:
         """See `base.Reader`; its prelude is made of temporary views and macros."""
-        cursor = self._cursor.execute(sql, dict(parameters or {}))
+        cursor = self.cursor.execute(sql, dict(parameters or {}))
         columns: list[tuple[str, Kind]] = [(str(item[0]), _kind(str(item[1]))) for item in cursor.description or ()]
         rows: list[tuple[Any, ...]] = cursor.fetchall()
         if any(str(item[1]) == "DATE" for item in cursor.description or ()):

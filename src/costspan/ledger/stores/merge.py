@@ -1,6 +1,7 @@
 """What several requests' rows come to before they are stored: each call once, each response's usage once."""
 
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 from costspan.ledger.rows import AT, MEASURED, Batch, Row
@@ -14,6 +15,13 @@ _TRACE, _SPAN, _STARTED, _OPERATION, _RESPONSE = (
 _CLEARED: Final = (*MEASURED, AT["cost_state"], AT["cost_source"], AT["currency"])
 
 
+LATE: Final = """
+    insert into audit_late (trace_id, span_id, started_at)
+    select s.trace_id, s.span_id, s.started_at from staged_calls as s
+    where s.started_at < (select cast(max(day) as date) + 1 from audit_days)"""
+"""Notes the calls that are added to days which are closed already (docs/audit.md)."""
+
+
 class Merged(NamedTuple):
     """Rows to store in one transaction; `first` and `last` are the earliest and latest start (Unix microseconds)."""
 
@@ -21,6 +29,12 @@ class Merged(NamedTuple):
     attempts: list[tuple[Any, ...]]
     first: int
     last: int
+
+    @property
+    def is_past(self) -> bool:
+        """Whether one of them started on an earlier day than today: that day may be closed."""
+        midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        return self.first < round(midnight.timestamp() * 1e6)
 
 
 def merge(batches: Sequence[Batch]) -> Merged | None:

@@ -26,6 +26,8 @@ UNANSWERED_MS: Final = 30_000
 _SCHEMA: Final = "costspan"
 _MIGRATING: Final = 0x636F737473706E
 """The advisory lock of a migration, and (one more) of a batch with fetched responses: any number that others don't use."""
+_PAST: Final = _MIGRATING + 2
+"""Held for oneself while days that are over are closed or changed, and shared by a batch that adds to such days."""
 _SESSION: Final = f"set search_path = {_SCHEMA}, pg_catalog; set timezone = 'UTC'; set client_encoding = 'UTF8'"
 # acknowledged means on disk, whatever the server's default is; a row that another server holds must not hold this one for ever
 _WRITING: Final = f"{_SESSION}; set synchronous_commit = on; set lock_timeout = '30s'"
@@ -38,6 +40,10 @@ _ADD: Final = """
     with added as (
         insert into calls select * from staged_calls
         on conflict (started_at, trace_id, span_id) do nothing returning started_at, trace_id, span_id
+    ),
+    late as (  -- for days that are closed already (docs/audit.md)
+        insert into audit_late (trace_id, span_id, started_at) select trace_id, span_id, started_at from added
+        where started_at < (select cast(max(day) as date) + 1 from audit_days)
     )
     insert into attempts select s.* from staged_attempts as s
     join added on s.call_started_at = added.started_at and s.trace_id = added.trace_id and s.span_id = added.span_id"""
@@ -157,6 +163,8 @@ class PostgresStore:
             return {row[0] for row in connection.execute(_FETCHED_BEFORE, {**bounds, "ids": ids}).fetchall()}
 
         with connection.transaction():
+            if merged.is_past:  # while such a day is being closed, this waits
+                connection.execute("select pg_advisory_xact_lock_shared(%s)", [_PAST])
             connection.execute(_STAGE)
             count_fetched_once(merged.calls, counted_before)
             self._copy(connection, "staged_calls", merged.calls, CALLS)
@@ -188,6 +196,21 @@ class PostgresStore:
             finally:
                 connection.close()
 
+    @contextmanager
+    def transaction(self, *, alone: bool = False) -> Generator[psycopg.Connection]:
+        """A connection of its own in one transaction, undone where anything fails: without `alone`, one that sees the store as it is
+        now and changes nothing; with it, no other such one runs beside it, and no call of a day that is over is added."""
+        with self._explained():
+            connection = self._connect(_WRITING if alone else _READING)
+            try:
+                connection.isolation_level = None if alone else psycopg.IsolationLevel.REPEATABLE_READ
+                with connection.transaction():
+                    if alone:
+                        connection.execute("select pg_advisory_xact_lock(%s)", [_PAST])
+                    yield connection
+            finally:
+                connection.close()
+
     def close(self) -> None:
         """Lets go of the connection. Twice is once."""
         with self._lock:
@@ -202,9 +225,7 @@ class PostgresReader:
 
     def execute(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Answer:
         """See `base.Reader`; its prelude is made of CTEs before the statement."""
-        text = with_functions(with_ctes(sql, prelude("postgresql")), _FUNCTIONS)
-        text = with_parameters(text.replace("%", "%%"), lambda name: f"%({name})s")
-        cursor = self._connection.execute(_own(text), dict(parameters or {}))
+        cursor = self._connection.execute(said(with_ctes(sql, prelude("postgresql"))), dict(parameters or {}))
         columns: list[tuple[str, Kind]] = [(item.name, _KINDS.get(item.type_code, "text")) for item in cursor.description or ()]
         rows: list[tuple[Any, ...]] = cursor.fetchall()
         if any(item.type_code == _DATE for item in cursor.description or ()):
@@ -229,6 +250,12 @@ _KINDS: Final[dict[int, Kind]] = {
     psycopg.adapters.types["bool"].oid: "bool",
     psycopg.adapters.types["timestamp"].oid: "time",
 }
+
+
+def said(sql: str) -> bytes:
+    """The common SQL as psycopg takes it, with its parameters' names."""
+    text = with_functions(sql, _FUNCTIONS)
+    return _own(with_parameters(text.replace("%", "%%"), lambda name: f"%({name})s"))
 
 
 def _own(sql: str) -> bytes:
