@@ -9,9 +9,11 @@ from collections.abc import Callable, Mapping
 from contextvars import Token
 from typing import Any, Final
 
-from opentelemetry.trace import Span
+from opentelemetry.trace import Span, get_current_span
 
 from costspan import names
+from costspan.call import Call
+from costspan.logical import Logical
 
 Facts = dict[str, str]
 ASKED: Final = (names.AGENT_NAME, names.CONVERSATION_ID)
@@ -74,3 +76,12 @@ def of_frameworks() -> Facts:
         if (module := sys.modules.get(name)) is not None:
             facts |= ask(module)
     return facts
+
+
+def add(call: Call, logical: Logical | None) -> None:
+    """Note agent and conversation on `call`, where what is around it knows them; what the wire or the program says wins."""
+    facts = {**of_frameworks(), **of_parent(get_current_span())}
+    if logical is not None and logical.facts is not None:
+        facts |= logical.facts
+    if facts:
+        call.asked = {**{name: fact for name, fact in facts.items() if name not in call.labels}, **(call.asked or {})}

@@ -14,9 +14,8 @@ from types import TracebackType
 from typing import ParamSpec, TypeVar
 
 from opentelemetry.context import Context, attach, detach, get_current
-from opentelemetry.trace import get_current_span
 
-from costspan import context, names
+from costspan import context, names, nested
 from costspan.active import Active, state
 from costspan.call import Attempt, Call
 from costspan.logical import Logical, current_logical, end_with
@@ -255,18 +254,7 @@ class Exchange:
             self.opened.span.end()
 
 
-def _is_same(outer: Call, route: Route, host: str) -> bool:
-    return outer.endpoint == route.format.endpoint and outer.host == host and not outer.duration
-
-
-@guarded("exchange.context", None)
-def _add_context(call: Call, logical: Logical | None) -> None:
-    """Agent and conversation, where what is around the call knows them; what the wire or the program says wins."""
-    facts = {**context.of_frameworks(), **context.of_parent(get_current_span())}
-    if logical is not None and logical.facts is not None:
-        facts |= logical.facts
-    if facts:
-        call.asked = {**{name: fact for name, fact in facts.items() if name not in call.labels}, **(call.asked or {})}
+_add_context = guarded("exchange.context", None)(context.add)
 
 
 def begin(route: Route, sent: Sent, host: str, port: int, headers: Mapping[str, str]) -> Exchange | None:
@@ -274,7 +262,7 @@ def begin(route: Route, sent: Sent, host: str, port: int, headers: Mapping[str, 
     active = state.active
     if active is None or active.telemetry.suppressed():
         return None
-    if (outer := active.telemetry.sending()) is not None and _is_same(outer, route, host):
+    if (outer := active.telemetry.sending()) is not None and nested.is_same(outer, route, sent, host, headers):
         return None  # one client works by another (an httpx transport of aiohttp): the outer one tells
     logical = current_logical()
     if logical is not None and logical.closed:
@@ -298,7 +286,7 @@ def begin(route: Route, sent: Sent, host: str, port: int, headers: Mapping[str, 
     _add_context(call, logical)
     call.started_ns = time.time_ns()
     began = perf_counter()
-    exchange = Exchange(active, route, call, active.telemetry.begin(call), began)
+    exchange = Exchange(active, route, call, active.telemetry.begin(call, nested.Sending(call, sent, headers)), began)
     exchange.headers = headers
     if logical is not None:
         logical.exchange, exchange.logical = exchange, logical

@@ -12,7 +12,7 @@ class SettingsError(ValueError):
     """A setting's value is not usable; the message names the setting, the value and what would be."""
 
 
-SECRET = ("secret", "hash_users")
+SECRET = ("secret", "hash_users", "audit_secret")
 HIDDEN = "***"
 
 
@@ -43,6 +43,8 @@ class Settings(msgspec.Struct, frozen=True):
     """COSTSPAN_COMPAT: older conventions to emit besides, comma-separated; ``1.37`` is known."""
     baggage: bool = False
     """COSTSPAN_BAGGAGE: take team, project, user ... from incoming baggage too; off, since callers could spoof it."""
+    audit_secret: str | None = None
+    """COSTSPAN_AUDIT_SECRET: of the ledger: the key that its chain of days and its trail are sealed by."""
     log: bool = False
     """COSTSPAN_LOG: one JSON line a call to the logger ``costspan.call``."""
 
@@ -137,6 +139,7 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "metric_label_values": _count,
     "compat": _compat,
     "baggage": _flag,
+    "audit_secret": str,
     "log": _flag,
 }
 

@@ -61,7 +61,7 @@ class Telemetry:
         """Whether the program asked that nothing be instrumented here (OpenTelemetry's suppression key)."""
         return bool(otel_context.get_value(SUPPRESSED))
 
-    def begin(self, call: Call) -> Opened:
+    def begin(self, call: Call, sending: object = None) -> Opened:
         """Start the span of `call`, child of the current one. It is not made current: that is the exchange's, while it sends."""
         parent = otel_context.get_current()
         if call.operation == attributes.FETCH or call.request_model is None:
@@ -71,13 +71,12 @@ class Telemetry:
         span = self.tracer.start_span(
             name, parent, SpanKind.CLIENT, attributes.at_start(call), start_time=call.started_ns, record_exception=False
         )
-        return Opened(span, Context({**set_span_in_context(span, parent), _SENDING: call}))
+        return Opened(span, Context({**set_span_in_context(span, parent), _SENDING: sending}))
 
     @staticmethod
-    def sending() -> Call | None:
-        """The call whose request is being sent here, by a client that may use another one for it."""
-        sending = otel_context.get_value(_SENDING)
-        return sending if isinstance(sending, Call) else None
+    def sending() -> Any:
+        """What `begin` was given for the call whose request is being sent here, by a client that may use another one for it."""
+        return otel_context.get_value(_SENDING)
 
     @staticmethod
     def trace_headers(opened: Opened) -> dict[str, str]:

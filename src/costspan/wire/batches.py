@@ -13,7 +13,7 @@ import msgspec
 from costspan.call import Call
 from costspan.wire.fields import Count, Shape, Text
 from costspan.wire.hosts import Hosts
-from costspan.wire.openai import ask_nothing
+from costspan.wire.openai import ask_by_id
 from costspan.wire.route import Format, Matcher, Route
 from costspan.wire.usage import Counts, read_usage
 
@@ -55,7 +55,7 @@ def read(document: bytes, call: Call) -> bool:
     return True
 
 
-BATCH_FETCH = Format("fetch_response", "/v1/batches/{id}", ask_nothing, read, fetch=True)
+BATCH_FETCH = Format("fetch_response", "/v1/batches/{id}", ask_by_id, read, fetch=True)
 FORMATS = (("GET", "/v1/batches/{id}", BATCH_FETCH),)
 
 

@@ -21,8 +21,8 @@ COMPLETIONS = Format(
 )
 RESPONSES = Format("chat", "/v1/responses", openai.ask, openai.read, "responses", says_end=True, final_usage=True)
 RESPONSE_COMPACT = Format("chat", "/v1/responses/compact", openai.ask, openai.read, "responses")
-RESPONSE_FETCH = Format("fetch_response", "/v1/responses/{id}", openai.ask_nothing, openai.read, "responses", fetch=True)
-RESPONSE_CANCEL = Format("fetch_response", "/v1/responses/{id}/cancel", openai.ask_nothing, openai.read, "responses", fetch=True)
+RESPONSE_FETCH = Format("fetch_response", "/v1/responses/{id}", openai.ask_by_id, openai.read, "responses", fetch=True)
+RESPONSE_CANCEL = Format("fetch_response", "/v1/responses/{id}/cancel", openai.ask_by_id, openai.read, "responses", fetch=True)
 EMBEDDINGS = Format("embeddings", "/v1/embeddings", openai.ask, openai.read_embeddings)
 MODERATIONS = Format("moderation", "/v1/moderations", openai.ask, openai.read, free=True)
 """OpenAI: "the moderation endpoint is free to use"; hosts that charge for theirs state a usage."""

@@ -13,6 +13,7 @@ from costspan.call import Call, Usage
 from costspan.wire.fields import Count, Shape, Text, read_error
 from costspan.wire.gemini import Config, asked_by
 from costspan.wire.gemini_usage import Parts, add_unit, read_parts
+from costspan.wire.openai import ask_by_id
 from costspan.wire.route import Format, Sent
 
 
@@ -141,11 +142,6 @@ UNITS = {"google_search": "web_searches", "google_maps": "map_searches", "retrie
 """Tools by the unit they are charged by; only web searches have one that the price table knows."""
 
 
-def ask_nothing(_sent: Sent, _call: Call) -> bool:
-    """A request that names no model: fetching what was made earlier."""
-    return True
-
-
 CREATE = Format("generate_content", "/v1beta/interactions", ask, read, "interactions", says_end=True, final_usage=True)
-FETCH = Format("fetch_response", "/v1beta/interactions/{id}", ask_nothing, read, "interactions", fetch=True)
-CANCEL = Format("fetch_response", "/v1beta/interactions/{id}/cancel", ask_nothing, read, "interactions", fetch=True)
+FETCH = Format("fetch_response", "/v1beta/interactions/{id}", ask_by_id, read, "interactions", fetch=True)
+CANCEL = Format("fetch_response", "/v1beta/interactions/{id}/cancel", ask_by_id, read, "interactions", fetch=True)

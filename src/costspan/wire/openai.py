@@ -267,8 +267,9 @@ def choices_of(event: bytes) -> list[tuple[int, str]]:
     return [(choice.index or 0, choice.finish_reason) for choice in answer.choices or () if choice.finish_reason]
 
 
-def ask_nothing(_sent: Sent, _call: Call) -> bool:
-    """A request that names no model: the retrieval of an answer."""
+def ask_by_id(sent: Sent, call: Call) -> bool:
+    """A request that names no model but an answer made earlier: ``.../{id}`` or ``.../{id}/cancel``."""
+    call.response_id = text(sent.path.removesuffix("/cancel").rpartition("/")[2])
     return True
 
 

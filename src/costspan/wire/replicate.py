@@ -14,7 +14,7 @@ from costspan.call import Call, Usage
 from costspan.wire.asked import Parameters, asked_of, given
 from costspan.wire.fields import Count, Shape, Text, number, read_stated_error
 from costspan.wire.hosts import Hosts
-from costspan.wire.openai import ask_nothing
+from costspan.wire.openai import ask_by_id
 from costspan.wire.route import Format, Matcher, Route, Sent
 
 STREAM_HOSTS = ("stream.replicate.com", "streaming.api.replicate.com")
@@ -54,10 +54,10 @@ def ask(sent: Sent, call: Call) -> bool:
     return call.request_model is not None and given(question.input)
 
 
-def ask_stream(_sent: Sent, call: Call) -> bool:
+def ask_stream(sent: Sent, call: Call) -> bool:
     """Note that an answer made elsewhere is streamed."""
     call.stream = True
-    return True
+    return ask_by_id(sent, call)
 
 
 class Metrics(msgspec.Struct, gc=False):
@@ -117,7 +117,7 @@ def read_events(_document: bytes, _call: Call) -> bool:
 PREDICTIONS = Format("generate_content", "/v1/predictions", ask, read)
 MODEL_PREDICTIONS = Format("generate_content", "/v1/models/{model}/predictions", ask, read)
 DEPLOYMENT_PREDICTIONS = Format("generate_content", "/v1/deployments/{deployment}/predictions", ask, read)
-FETCH = Format("fetch_response", "/v1/predictions/{id}", ask_nothing, read, fetch=True)
+FETCH = Format("fetch_response", "/v1/predictions/{id}", ask_by_id, read, fetch=True)
 STREAM = Format("fetch_response", "/v1/stream/{id}", ask_stream, read_events, fetch=True)
 
 
