@@ -9,14 +9,17 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 VENV ?= .venv
 BIN := $(VENV)/bin
 ARGS ?=
+# As many processes as there are processors, four at most. PARALLEL= for one.
+PARALLEL ?= -n auto --maxprocesses 4 --dist worksteal
 
-.PHONY: demo test lint format wheel wheel-test sdk-test bench prices docs dashboards alerts clean
+.PHONY: demo test lint format wheel wheel-test sdk-test framework-test bench prices docs dashboards alerts clean \
+	stack stack-down stack-deps stack-test
 
 demo: $(VENV)/.demo
 	@$(BIN)/costspan demo $(ARGS)
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .
@@ -42,11 +45,19 @@ wheel-test: wheel
 	$(PYTHON) -m venv $(VENV)-wheel
 	$(VENV)-wheel/bin/pip install --quiet --upgrade pip
 	$(VENV)-wheel/bin/pip install --quiet "$$(ls dist/*.whl)[demo,prices]" --group test
-	$(VENV)-wheel/bin/python -P -m pytest $(ARGS)
+	$(VENV)-wheel/bin/python -P -m pytest $(PARALLEL) $(ARGS)
 
 # The real SDKs, oldest and newest of each major version, against the wheel.
 sdk-test: wheel $(VENV)/.test
 	$(BIN)/python tests/sdk/matrix.py --wheel "$$(ls dist/*.whl)"
+
+# Real frameworks above the real SDKs, against the wheel.
+framework-test: wheel
+	rm -rf $(VENV)-frameworks
+	$(PYTHON) -m venv $(VENV)-frameworks
+	$(VENV)-frameworks/bin/pip install --quiet --upgrade pip
+	$(VENV)-frameworks/bin/pip install --quiet "$$(ls dist/*.whl)[demo,prices]" --group test --group frameworks
+	$(VENV)-frameworks/bin/python -P -m pytest tests/frameworks $(ARGS)
 
 bench: $(VENV)/.bench
 	cd tests/bench && ../../$(BIN)/python all.py
@@ -89,7 +100,7 @@ alerts: $(VENV)/.lint
 	$(BIN)/python alerts/build.py
 
 clean:
-	rm -rf $(VENV) $(VENV)-wheel dist .pytest_cache .hypothesis .ruff_cache
+	rm -rf $(VENV) $(VENV)-wheel $(VENV)-frameworks dist .pytest_cache .hypothesis .ruff_cache
 
 $(VENV)/.base:
 	@if [ -z "$(PYTHON)" ]; then echo "costspan needs Python 3.11 or newer; none was found. Set PYTHON=/path/to/python3." >&2; exit 1; fi

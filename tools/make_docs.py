@@ -5,6 +5,7 @@ A table stands between ``<!-- begin: NAME -->`` and ``<!-- end: NAME -->``; `BLO
 
 import argparse
 import ast
+import os
 import re
 import sys
 import tomllib
@@ -16,6 +17,7 @@ from typing import Any, Final
 import typer
 
 from costspan import names, settings
+from costspan.doctor import command as doctor
 from costspan.ledger import prices_cli
 from costspan.ledger.cli import app
 from costspan.ledger.demo.command import demo
@@ -196,6 +198,12 @@ def commands() -> Iterator[tuple[str, Any]]:
             waiting += [(f"{name} {key}", mounted.get(key, sub) if name == "costspan" else sub) for key, sub in inner.items()]
 
 
+def help_of_doctor() -> str:
+    """The doctor's, which is not the command line's: it works without the extra that brings that."""
+    os.environ["COLUMNS"] = str(HELP_WIDTH)
+    return f"```text\n$ costspan doctor --help\n{doctor.parser().format_help().strip()}\n```"
+
+
 def help_of(*wanted: str) -> str:
     """The help texts of commands, plain and at one width, whatever the terminal."""
     found = dict(commands())
@@ -227,6 +235,7 @@ BLOCKS: Final[dict[str, Callable[[], str]]] = {
     "tiers": lambda: code(override_file.TIERS),
     "fields": lambda: table(("Fields", "`--by`", "`--where` takes"), field_rows()),
     "reports": lambda: table(("Report", "Question", "Grouped by"), report_rows()),
+    "help of doctor": help_of_doctor,
     "help of serve": lambda: help_of("serve"),
     "help of reports": lambda: help_of(*(f"report {name}" for name in REPORTS)),
     "help of store": lambda: help_of("store init", "store sql"),

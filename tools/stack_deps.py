@@ -29,6 +29,7 @@ BIN = STACK / "bin"
 BUILD = STACK / "build"
 BUILDER_FILE = ROOT / "collector-config" / "builder.yaml"
 CHECK = ROOT / "tests" / "stack" / "check"
+TRACEQL = ("@grafana/lezer-traceql@1.0.0", "@lezer/lr@1.4.2")
 BUILD_SECONDS = 1_500
 FLAGS = ("-trimpath", "-ldflags", "-s -w")
 VERSION_FLAG = "-X github.com/prometheus/common/version.Version="
@@ -140,6 +141,17 @@ def checks(part: Part) -> None:
     run("go", "build", *FLAGS, "-o", str(BIN / part.programs[0]), ".", cwd=folder)
 
 
+def traceql(part: Part) -> None:
+    """tests/stack/check/traceql.cjs: reads TraceQL by the grammar of Grafana's editor, since Tempo is not to be had."""
+    if shutil.which("npm") is None:
+        raise NotHadError("there is no npm")
+    shutil.rmtree(STACK / "traceql", ignore_errors=True)
+    (STACK / "traceql").mkdir()
+    run("npm", "install", "--no-audit", "--no-fund", "--prefix", str(STACK / "traceql"), *TRACEQL, cwd=STACK / "traceql")
+    shutil.copy(CHECK / "traceql.cjs", BIN / part.programs[0])
+    (BIN / part.programs[0]).chmod(0o755)
+
+
 def _image_version(image: str) -> str:
     """The version that docker-compose.yml pins: what is tested is what is run."""
     found = re.search(rf"{re.escape(image)}:v?([0-9.]+)", (ROOT / "docker-compose.yml").read_text())
@@ -164,6 +176,7 @@ def parts() -> list[Part]:
         Part("prometheus", ("prometheus", "promtool"), prometheus, of_prometheus, system=True),
         Part("alertmanager", ("alertmanager", "amtool"), alertmanager, of_alertmanager, system=True),
         Part("checks", ("stack-check",), (CHECK / "main.go").read_text() + (CHECK / "go.mod").read_text(), checks),
+        Part("traceql", ("traceql-check",), "".join(TRACEQL) + (CHECK / "traceql.cjs").read_text(), traceql),
     ]
 
 

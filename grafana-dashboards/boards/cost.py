@@ -31,7 +31,7 @@ def build() -> Any:
 
 
 def _tables() -> list[Any]:
-    share = ratio(total(increase(SPEND), TEAM, PROJECT), f"scalar({total(increase(SPEND))})")
+    share = f"{total(increase(SPEND), TEAM, PROJECT)} / on () group_left () ({total(increase(SPEND))} > 0)"
     columns = {TEAM: "Team", PROJECT: "Project", "Value #A": "US dollars", "Value #B": "Calls", "Value #C": "Share"}
     models = {PROVIDER: "Provider", MODEL: "Model", "Value #A": "US dollars", "Value #B": "Calls", "Value #C": "A call"}
     by_model = (PROVIDER, MODEL)

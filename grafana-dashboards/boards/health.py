@@ -55,8 +55,9 @@ def _own() -> list[Any]:
 
 def _collector() -> list[Any]:
     def of(metric: str) -> list[Query]:
+        """The Collector says 0 only of signals that it has had, and failures only once there are some."""
         return [
-            Query(f"sum(rate(otelcol_{metric.format(signal)}_total[$__rate_interval])) or vector(0)", what)
+            Query(f"sum(rate(otelcol_{metric.format(signal)}[$__rate_interval])) or vector(0)", what)
             for signal, what in SIGNALS.items()
         ]
 
@@ -91,7 +92,7 @@ def _collector() -> list[Any]:
             "Memory",
             "Resident memory of the Collector.",
             "bytes",
-            Query("sum by (instance) (otelcol_process_memory_rss_bytes)", "{{instance}}"),
+            Query("sum by (instance) (otelcol_process_memory_rss)", "{{instance}}"),
         ),
         panel("timeseries", "Series", "Held by Prometheus.", "short", Query("sum(prometheus_tsdb_head_series)", "series")),
         panel(

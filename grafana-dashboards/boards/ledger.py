@@ -1,13 +1,20 @@
 """The ledger in ClickHouse (profile `scale`): exact totals, users, and what metrics don't carry."""
 
+from pathlib import Path
 from typing import Any, Final
 
 from grafana_foundation_sdk.cog.variants import Dataquery
 from grafana_foundation_sdk.models import dashboard as models
 
 from boards.kit import CLICKHOUSE, add, board, panel, source_variable
+from costspan import ledger
 
-CALLS: Final = "costspan_calls final"
+PRELUDE: Final = "\n".join(
+    line
+    for line in (Path(ledger.__file__).parent / "schema" / "clickhouse" / "prelude.sql").read_text().splitlines()
+    if not line.lstrip().startswith("--")
+)
+"""What the ledger's own reports read: a background answer that was fetched three times is paid once."""
 PERIOD: Final = "started_at >= $__fromTime and started_at < $__toTime"
 SOURCE: Final = models.DataSourceRef(type_val="grafana-clickhouse-datasource", uid="${clickhouse}")
 TABLE, SERIES = 1, 0
@@ -50,14 +57,14 @@ def _table(
 ) -> Any:
     conditions = f"{PERIOD} and {where}" if where else PERIOD
     grouped = f" group by {group}" if group else ""
-    sql = f"select {columns} from {CALLS} where {conditions}{grouped} order by {order} limit 100"
+    sql = f"with {PRELUDE}\nselect {columns} from all_calls where {conditions}{grouped} order by {order} limit 100"
     return panel("table", title, description, "short", ClickHouseQuery(sql, TABLE), source=SOURCE, width=width)
 
 
 def _spend() -> list[Any]:
     sums = "currency, sum(cost) as cost, count() as calls, sum(input_tokens) as input_tokens, sum(output_tokens) as output_tokens"
     daily = (
-        f"select toStartOfDay(started_at) as time, team, sum(cost) as cost from {CALLS} "
+        f"with {PRELUDE}\nselect toStartOfDay(started_at) as time, team, sum(cost) as cost from all_calls "
         f"where {PERIOD} and currency = 'USD' group by time, team order by time"
     )
     return [
@@ -77,7 +84,7 @@ def _spend() -> list[Any]:
         _table(
             "Keys",
             "Exact, a row a currency. A key is its fingerprint.",
-            f"coalesce(key_name, api_key) as key, {sums}",
+            f"key_label as key, {sums}",
             "key, currency",
         ),
     ]

@@ -73,7 +73,7 @@ class Exchange:
 
     __slots__ = (
         *("_attached", "done", "active", "added_usage", "attempt_began", "began", "call", "headers", "logical"),
-        *("opened", "reply", "restore", "route"),
+        *("opened", "over", "reply", "restore", "route"),
     )
 
     def __init__(self, active: Active, route: Route, call: Call, opened: Opened, began: float) -> None:
@@ -85,6 +85,8 @@ class Exchange:
         self.attempt_began = began
         self.logical: Logical | None = None
         self.reply: Reply | None = None
+        self.over: float | None = None
+        """When it was over, where that is not now."""
         self.added_usage = False
         self.headers: Mapping[str, str] | None = None
         """The request's own; asked again only where an error message may repeat its credentials."""
@@ -225,7 +227,9 @@ class Exchange:
         self._finish()
 
     def dropped(self) -> None:
-        """The program let go of a reply without reading it to its end."""
+        """The program let go of a reply, perhaps long ago: the call took until the last chunk that came."""
+        if self.reply is not None:
+            self.over = self.reply.last() or None
         self.ended(None, exhausted=False)
 
     def _finish(self) -> None:
@@ -233,7 +237,7 @@ class Exchange:
             return
         self.done = True
         call = self.call
-        call.duration = perf_counter() - self.began
+        call.duration = (self.over or perf_counter()) - self.began
         if self.reply is not None:
             self.reply.time(call, self.began)
         if call.attempts and call.attempts[-1].number == call.tries and call.ended is None:

@@ -136,7 +136,7 @@ def test_a_report_asks_the_server_that_has_the_ledger_open(costspan: Any, store:
     assert sorted(path.name for path in store.parent.iterdir()) == ["ledger.duckdb"]
 
 
-@pytest.mark.parametrize("pid", [2**22 + 1, os.getpid()])
+@pytest.mark.parametrize("pid", [2**22 + 1, os.getpid()], ids=["gone", "reused"])
 def test_a_dead_servers_file_is_ignored_and_removed(costspan: Any, store: Path, pid: int) -> None:
     file = remote.server_file(store)
     file.write_bytes(msgspec.json.encode(remote.Address(pid, "http://127.0.0.1:9", "token")))

@@ -80,14 +80,20 @@ class Drive:
         if self._runner is None or not hasattr(value, "__await__"):
             return value
 
-        async def wait() -> Any:
-            return await value
+        async def wait() -> tuple[Any, Exception | None]:
+            try:
+                return await value, None
+            except Exception as error:  # not the task's: a runner shows its task, and some SDKs' errors can't be shown
+                return None, error
 
-        return self._runner.run(wait())
+        given, error = self._runner.run(wait())
+        if error is not None:
+            raise error
+        return given
 
     def all(self, stream: Any, most: int | None = None) -> list[Any]:
         """The items of a stream, or its first `most` ones: the stream is then left as it is, half-read."""
-        if not hasattr(stream, "__aiter__"):
+        if not self.asynchronous or not hasattr(stream, "__aiter__"):
             return list(itertools.islice(stream, most))
 
         async def read() -> list[Any]:

@@ -711,6 +711,10 @@ def test_nothing_is_kept_of_calls_that_are_over(provider: LocalProvider, told: K
                 async with session.post(provider.base_url + "/chat/completions", json=STREAM) as response:
                     await response.read()
 
+    def held() -> int:
+        gc.collect()
+        return len([found for found in gc.get_objects() if type(found) in (Exchange, Watch)])
+
+    others = held()  # of tests that failed, say
     asyncio.run(main())
-    gc.collect()
-    assert not [found for found in gc.get_objects() if type(found) in (Exchange, Watch)]
+    assert held() <= others

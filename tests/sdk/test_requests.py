@@ -396,6 +396,7 @@ def unused_port() -> int:
         (f"http://127.0.0.1:{unused_port()}{CHAT}", "ProxyError", {"proxies": {"http": f"http://127.0.0.1:{unused_port()}"}}),
         (f"gopher://api.openai.com{CHAT}", "InvalidSchema", {}),
     ],
+    ids=["refused", "no proxy", "no such scheme"],
 )
 def test_a_request_that_never_left_costs_nothing(tracked: Any, url: str, kind: str, options: dict[str, Any]) -> None:
     with tracked() as told:

@@ -504,10 +504,12 @@ def test_threads_and_tasks_have_their_own_spans(kit: Kit):
 def test_nothing_is_kept_of_calls_that_are_over(kit: Kit):
     from costspan.exchange import Exchange
 
+    gc.collect()
+    others = [found for found in gc.get_objects() if type(found) is Exchange]  # of tests that failed, say
     for _ in range(20):
         run(httpx2, STREAM, size=64)
     gc.collect()
-    assert not [found for found in gc.get_objects() if type(found) is Exchange]
+    assert len([found for found in gc.get_objects() if type(found) is Exchange]) <= len(others)
 
 
 def test_a_span_is_not_current_while_the_reply_is_read(kit: Kit):

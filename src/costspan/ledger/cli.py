@@ -4,13 +4,19 @@ import importlib
 import sys
 from importlib.util import find_spec
 from types import FrameType
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from costspan.ledger.audit import cli as audit
 from costspan.ledger.errors import UsageError
 from costspan.ledger.reports_cli import StoreOption, reports
 from costspan.ledger.store_cli import app as stores
+
+if TYPE_CHECKING:
+    from costspan.ledger.page import PageOptions
+
+PAGE_TOKEN: Final = "COSTSPAN_PAGE_TOKEN"  # noqa: S105 - the name of a variable
 
 app = typer.Typer(
     help="costspan: what language models cost, and who spent it.",
@@ -23,6 +29,7 @@ keys = typer.Typer(help="Name API keys without storing them.", no_args_is_help=T
 app.add_typer(reports, name="report")
 app.add_typer(keys, name="key")
 app.add_typer(stores, name="store")
+audit.mount(app)
 
 
 @app.command()
@@ -38,8 +45,25 @@ def serve(
     otlp_grpc_port: Annotated[
         int, typer.Option(min=0, max=65535, metavar="PORT", help="Port for OTLP over gRPC; 0 takes a free one.")
     ] = 4317,
+    page_port: Annotated[
+        str, typer.Option(metavar="PORT", help="Port of the page and of /metrics; 0 takes a free one, '' shows none.")
+    ] = "8421",
+    no_page: Annotated[bool, typer.Option("--no-page", help="Show no page.")] = False,
+    page_host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Address of the page. On any but loopback, those who open it need the token.")
+    ] = "127.0.0.1",
+    page_name: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Further host name that the page is reached by, such as a proxy's (repeatable)."),
+    ] = None,
+    page_token: Annotated[
+        str | None,
+        typer.Option(
+            envvar=PAGE_TOKEN, metavar="TOKEN", help="What opens the page [default: none on loopback, else one is printed]."
+        ),
+    ] = None,
 ) -> None:
-    """Receive calls (OTLP over HTTP and gRPC) and keep them in a ledger. Ctrl-C stops it; all that was acknowledged is kept."""
+    """Receive calls (OTLP over HTTP and gRPC) into a ledger, and show them. Ctrl-C stops it; all that was acknowledged is kept."""
     import signal  # noqa: PLC0415
     import threading  # noqa: PLC0415
 
@@ -52,14 +76,31 @@ def serve(
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, on_signal)
-    with Server(store, host=host, http_port=otlp_http_port, grpc_port=otlp_grpc_port) as server:
+    page = None if no_page else _page_options(page_port, page_host, page_name, page_token)
+    with Server(store, host=host, http_port=otlp_http_port, grpc_port=otlp_grpc_port, page=page) as server:
         typer.echo(f"ledger     {server.place}", err=True)
         typer.echo(f"OTLP/HTTP  http://{host}:{server.http_port}", err=True)
         typer.echo(f"OTLP/gRPC  {host}:{server.grpc_port}", err=True)
+        if server.page is not None:
+            typer.echo(f"page       {server.page.url}", err=True)
         typer.echo("Ctrl-C stops it.", err=True)
         collect_seldom()
         stop.wait()
         typer.echo("Storing what was received ...", err=True)
+
+
+def _page_options(port: str, host: str, names: list[str] | None, token: str | None) -> "PageOptions | None":
+    """Where the page is; None where none is wanted, or what it needs is not installed, which is said."""
+    from costspan.ledger.page import PageOptions, missing  # noqa: PLC0415
+
+    if not port.strip():
+        return None
+    if not (port.isascii() and port.isdigit() and int(port) <= 65535):
+        raise UsageError(f"--page-port {port[:20]!r} is no port: 0 to 65535, or '' for no page.")
+    if (name := missing()) is not None:
+        typer.echo(f"page       none: it needs {name}. Try: pip install 'costspan[page]'", err=True)
+        return None
+    return PageOptions(int(port), host, tuple(names or ()), token or None)
 
 
 @keys.command("fingerprint")

@@ -11,8 +11,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
 
+from costspan.ledger.audit.cli import ActorOption, noted
 from costspan.ledger.price_card import STANDARD, Card, Class, cards, near
 from costspan.ledger.price_update import UpdateError, renew
+from costspan.ledger.reports_cli import StoreOption
 from costspan.prices import PriceBook, PriceFileError
 from costspan.prices.table import renewed_path
 from costspan.settings import SettingsError, load
@@ -64,8 +66,13 @@ def update(
         str | None, typer.Option(help="Where the prices are fetched from, instead of genai-prices' own place.")
     ] = None,
     installed: Annotated[bool, typer.Option("--installed", help="From the installed genai-prices, without network.")] = False,
+    actor: ActorOption = None,
+    store: StoreOption = None,
 ) -> None:
-    """Renew the prices from genai-prices (extra `prices`), for every program of this user started from now on."""
+    """Renew the prices from genai-prices (extra `prices`), for every program of this user started from now on.
+
+    The trail of the ledger says so, where there is one.
+    """
     path = renewed_path()
     try:
         table, skipped = renew(path, url=url, installed=installed)
@@ -73,6 +80,8 @@ def update(
         _fail(str(error))
     models = sum(count for _, _, count in table.header.providers.values())
     typer.echo(f"{table.version}: {models:,} models of {len(table.header.providers)} providers, in {path}")
+    if said := noted(store, actor, "prices.update", f"prices {table.version}"):
+        typer.echo(f"not on a ledger's trail: {said}", err=True)
     if skipped:
         typer.echo(f"left out, for want of a newer genai-prices (pip install -U genai-prices): {', '.join(skipped)}", err=True)
 

@@ -54,7 +54,8 @@ class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Calls(NamedTuple):
-    """The CTEs `calls` and `attempts` to put before a report, their parameters, and the period they cover (UTC)."""
+    """The CTEs `calls` and `attempts` (of the period; those of other calls than `calls` too) to put before a report, their
+    parameters, and the period they cover (UTC)."""
 
     sql: str
     parameters: dict[str, Any]
@@ -123,10 +124,8 @@ def compose(question: Question, by: tuple[str, ...], now: datetime, bands: Seque
     if since and until and since >= until:
         raise UsageError(f"the period is empty: --since {since} is not before --until {until}.")
     conditions = [condition(text, bind) for text in question.where]
-    if since:
-        conditions.append(f"started_at >= {bind(since)}")
-    if until:
-        conditions.append(f"started_at < {bind(until)}")
+    period = [f"started_at {sign} {bind(end)}" for sign, end in ((">=", since), ("<", until)) if end]
+    conditions += period
     if question.failed:
         conditions.append("failed = 1")
     if question.sort not in SORTS:
@@ -137,15 +136,16 @@ def compose(question: Question, by: tuple[str, ...], now: datetime, bands: Seque
     if bands is not None:
         columns += f", {_first_of([f'input_tokens > {bind(band)}' for band in bands], falling=True)} as band"
         columns += f", {_first_of([condition(rule.rpartition('=')[0], bind) for rule in question.rules])} as rule_number"
-    where = f" where {' and '.join(conditions)}" if conditions else ""
     # every part is from the tables above; what was typed is in the parameters
-    calls = f"select *, {columns}, cast({SORTS[question.sort]} as double precision) as sort_key from all_calls{where}"  # noqa: S608
-    attempts = (
-        "select a.* from all_attempts as a join calls as c "
-        "on a.trace_id = c.trace_id and a.span_id = c.span_id and a.call_started_at = c.started_at"
-    )
+    calls = f"select *, {columns}, cast({SORTS[question.sort]} as double precision) as sort_key from all_calls{_where(conditions)}"  # noqa: S608
+    # who reads them joins them to calls by all of a call's key: here they only need to be no more than those of the period
+    attempts = f"select * from all_attempts{_where([f'call_{text}' for text in period])}"  # noqa: S608
     sql = f"with calls as not materialized ({calls}), attempts as not materialized ({attempts})"
     return Calls(sql, bind.parameters, since, until)
+
+
+def _where(conditions: Sequence[str]) -> str:
+    return f" where {' and '.join(conditions)}" if conditions else ""
 
 
 def _first_of(conditions: Sequence[str], *, falling: bool = False) -> str:

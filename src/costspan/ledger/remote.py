@@ -83,6 +83,31 @@ def post(store: Path, path: str, body: bytes) -> tuple[int, bytes] | None:
     Raises:
         ServerError: a server runs there, but gave no answer.
     """
+    if (reached := _reach(store)) is None:
+        return None
+    connection, address = reached
+    try:
+        connection.sock.settimeout(TIMEOUT_SECONDS)
+        headers = {"content-type": "application/json", "authorization": f"Bearer {address.token}"}
+        connection.request("POST", path, body, headers)
+        response = connection.getresponse()
+        return response.status, response.read()
+    except (OSError, http.client.HTTPException) as error:
+        raise ServerError(f"the server on {store} (process {address.pid}) gave no answer: {error}") from error
+    finally:
+        connection.close()
+
+
+def runs(store: Path) -> bool:
+    """Whether a server has `store` open. A dead server's file is removed."""
+    if (reached := _reach(store)) is None:
+        return False
+    reached[0].close()
+    return True
+
+
+def _reach(store: Path) -> tuple[http.client.HTTPConnection, Address] | None:
+    """A connection to the server on `store`; None where none runs."""
     address = _read(server_file(store))
     if address is None:
         return None
@@ -95,16 +120,7 @@ def post(store: Path, path: str, body: bytes) -> tuple[int, bytes] | None:
     except OSError:  # its number now belongs to another process, or it is about to end
         withdraw(store, address)
         return None
-    try:
-        connection.sock.settimeout(TIMEOUT_SECONDS)
-        headers = {"content-type": "application/json", "authorization": f"Bearer {address.token}"}
-        connection.request("POST", path, body, headers)
-        response = connection.getresponse()
-        return response.status, response.read()
-    except (OSError, http.client.HTTPException) as error:
-        raise ServerError(f"the server on {store} (process {address.pid}) gave no answer: {error}") from error
-    finally:
-        connection.close()
+    return connection, address
 
 
 def judge(store: Path, answer: tuple[int, bytes], read: Callable[[bytes], T]) -> T:

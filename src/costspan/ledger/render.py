@@ -110,7 +110,7 @@ def as_table(result: Result) -> str:
         console.width = room
         if dropped:
             console.print(f"Too narrow for {', '.join(dropped)}: --format csv has them.")
-    for line in _notes(result):
+    for line in under(result):
         console.print(line)
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
 
@@ -206,12 +206,12 @@ def _period(result: Result) -> str:
     return f"{since:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M} UTC, {_calls(result.calls)}"
 
 
-def _notes(result: Result) -> Iterator[str]:
+def under(result: Result, rest: str = "--limit 0 shows all") -> Iterator[str]:
     """Totals, rows left out, how much of the cost is not known, and what the report itself has to say."""
     if result.totals:
         yield "Total: " + ", ".join(f"{money(total.cost)} {total.currency}" for total in result.totals)
     if result.more:
-        yield f"Only the first {len(result.rows):,} rows are shown; --limit 0 shows all."
+        yield f"Only the first {len(result.rows):,} rows are shown; {rest}."
     if result.unknown:
         share = 100 * result.unknown / result.calls
         shown = f"{share:.1f}" if share >= 0.05 else "< 0.1"

@@ -16,10 +16,14 @@ import msgspec
 import uvicorn
 
 from costspan.ledger import otlp, remote, tail
+from costspan.ledger.audit import requests as audit
+from costspan.ledger.audit.chain import seal_of_settings
+from costspan.ledger.audit.keeper import Keeper
 from costspan.ledger.decode import Decoder
 from costspan.ledger.errors import LedgerError, ServerError, UsageError
 from costspan.ledger.grpc import GrpcReceiver
 from costspan.ledger.intake import Intake
+from costspan.ledger.page import Page, PageOptions
 from costspan.ledger.ports import claim, is_loopback
 from costspan.ledger.query import Question
 from costspan.ledger.receiver import Endpoint, Receiver, Reply
@@ -65,8 +69,10 @@ class Server:
         host: str = "127.0.0.1",
         http_port: int = HTTP_PORT,
         grpc_port: int = GRPC_PORT,
+        page: PageOptions | None = None,
     ) -> None:
         self.place = place_of(store)
+        self.page = Page(page) if page is not None else None
         self.host = host
         self.http_port = http_port
         self.grpc_port = grpc_port
@@ -97,6 +103,7 @@ class Server:
         with ExitStack() as undo:
             undo.callback(self.store.close)
             undo.callback(self._writer.close)
+            page_socket = self.page.claim(undo) if self.page else None
             http_socket = undo.enter_context(claim(self.host, self.http_port, "--otlp-http-port"))
             report_socket = undo.enter_context(claim("127.0.0.1", 0, "--host"))
             report_port: int = report_socket.getsockname()[1]
@@ -105,15 +112,25 @@ class Server:
             if isinstance(self.place, Path):  # a database answers by itself
                 remote.publish(self.place, self._address)
                 undo.callback(remote.withdraw, self.place, self._address)
-            intake, decoder = Intake(), Decoder(self._prices())
+            prices = self._prices()
+            intake, decoder = Intake(), Decoder(prices)
             self._grpc = GrpcReceiver(self._writer, intake, decoder, self.host, self.grpc_port)
             self.figures = decoder.figures
             self.grpc_port = self._grpc.port
+            self._seal = seal_of_settings()
+            self._keeper = Keeper(self.store, self._seal)
+            self._keeper.start(str(self.place), prices.version)
             undo.pop_all()
         local = is_loopback(http_socket.getsockname()[0])
-        asked = {remote.PATH: self._endpoint(self._report), tail.PATH: self._endpoint(self._tail)}
+        asked = {
+            remote.PATH: self._endpoint(self._report),
+            tail.PATH: self._endpoint(self._tail),
+            audit.PATH: self._endpoint(lambda body: audit.answer(self.store, self._seal, body)),
+        }
         self._receiver = Receiver(self._writer, intake, decoder, asked, report_port, local=local)
         self._listen([http_socket, report_socket])
+        if self.page is not None and page_socket is not None:
+            self._show(self.page, page_socket)
 
     @staticmethod
     def _prices() -> PriceBook:
@@ -123,13 +140,23 @@ class Server:
         except (PriceFileError, SettingsError) as error:
             raise ServerError(str(error)) from error
 
+    def _show(self, page: Page, claimed: socket.socket) -> None:
+        try:
+            page.start(claimed, self.place, self.store, self.recent)
+        except LedgerError:
+            self.stop()
+            raise
+
     def stop(self) -> None:
         """Takes no more requests, stores those it took, folds the log into the file. Twice is once."""
+        if self.page is not None:
+            self.page.stop()
         self._uvicorn.should_exit = True
         self._grpc.close(GRACE_SECONDS)
         self._thread.join()
         self._receiver.close()
         self._writer.close()
+        self._keeper.stop()
         if isinstance(self.place, Path):
             remote.withdraw(self.place, self._address)
         self.store.close()

@@ -26,7 +26,7 @@ class Tap:
 
     def __init__(self, source: Any, exchange: Exchange, reply: Reply) -> None:
         self._source = source
-        self._exchange: Exchange | None = exchange
+        self._exchange = exchange
         self._feed = reply.watch(tap_failed)
         self._reply = reply
         unfinished.add(exchange.dropped)
@@ -44,17 +44,29 @@ class Tap:
         """What is still held of the bytes that came."""
         return self._reply.flush()
 
-    def _end(self, error: BaseException | None, exhausted: bool) -> None:
-        exchange, self._exchange = self._exchange, None
+    @guarded("tap.take", None)
+    def _take(self) -> Exchange | None:
+        """The exchange, for whoever asks first: the program's thread or the background one."""
+        exchange: Exchange | None = self.__dict__.pop("_exchange", None)
         if exchange is not None:
             unfinished.discard(exchange.dropped)
+        return exchange
+
+    def _end(self, error: BaseException | None, exhausted: bool) -> None:
+        if (exchange := self._take()) is not None:
             exchange.ended(error, exhausted)
+
+    def _let_go(self) -> None:
+        # Nobody can read on. Most SDKs close the reply now; some keep it open for as long as their client lives.
+        later(self._drop)
+
+    def _drop(self) -> None:
+        if (exchange := self._take()) is not None:
+            exchange.dropped()
 
     def __del__(self) -> None:
         # The collector may run this inside a lock of the SDK's: nothing may be recorded here.
-        exchange = self.__dict__.get("_exchange")
-        if exchange is not None:
-            unfinished.discard(exchange.dropped)
+        if (exchange := self._take()) is not None:
             later(exchange.dropped)
 
 
@@ -69,7 +81,8 @@ def taps(library: ModuleType) -> tuple[type[Tap], type[Tap]]:
                         yield seen
                 if rest := self._rest():
                     yield rest
-            except GeneratorExit:  # dropped or closed early: close() or the finalizer ends it
+            except GeneratorExit:
+                self._let_go()
                 raise
             except BaseException as error:
                 self._end(error, exhausted=False)
@@ -94,6 +107,7 @@ def taps(library: ModuleType) -> tuple[type[Tap], type[Tap]]:
                 if rest := self._rest():
                     yield rest
             except GeneratorExit:
+                self._let_go()
                 raise
             except BaseException as error:
                 self._end(error, exhausted=False)

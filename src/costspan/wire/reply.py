@@ -66,7 +66,7 @@ class Reply:
 
     __slots__ = (
         *("_choices", "_deflater", "_expects_usage", "_first", "_format", "_framing", "_headers"),
-        *("_inflater", "_last", "_remover", "_tail", "call"),
+        *("_inflater", "_remover", "_tail", "call", "last"),
     )
 
     def __init__(self, format_: Format, call: Call, headers: Headers) -> None:
@@ -76,7 +76,8 @@ class Reply:
         self._framing = framing_of(headers.get(b"content-type", b""), format_.framing if call.stream else SSE)
         self._tail = Tail(self._framing)
         self._first = 0.0
-        self._last: Callable[[], float] = lambda: 0.0
+        self.last: Callable[[], float] = lambda: 0.0
+        """When the last chunk came, by `perf_counter`; 0 before the first."""
         self._remover: UsageRemover | None = None
         self._deflater: Deflater | None = None
         self._choices: Choices | None = None
@@ -103,7 +104,7 @@ class Reply:
         tail = self._tail
         append, limit = tail.parts.append, tail.limit
         last, size, broken = 0.0, 0, False
-        self._last = lambda: last
+        self.last = lambda: last
         inflate = self._inflater.feed if self._inflater is not None else None
         look = self._choices.feed if self._choices is not None else None
         remove = self._remover.feed if self._remover is not None else None
@@ -207,4 +208,4 @@ class Reply:
             call.first_chunk = self._first - began
             events = self._tail.dropped_events + self._framing.count(self._tail.data())
             if events > 1:
-                call.per_chunk = (self._last() - self._first) / (events - 1)
+                call.per_chunk = (self.last() - self._first) / (events - 1)

@@ -17,7 +17,7 @@ PATHS = {
     "embeddings": others.embeddings,
 }
 LISTS: dict[str, dict[str, Any]] = {
-    "models": {"object": "list", "data": [{"id": "m", "object": "model", "created": 1, "owned_by": "x"}]},
+    "models": {"object": "list", "data": [{"id": "m", "object": "model", "created": 1, "owned_by": "x", "type": "base", "capabilities": {}}]},
     "files": {"object": "list", "data": [], "total": 0},
     "fine_tuning/jobs": {"object": "list", "data": [], "total": 0},
     "fine-tunes": {"data": []},
@@ -65,6 +65,8 @@ def answer(path: str, asked: Asked, provider: str) -> Reply | None:
     if provider == "mistral" and handler is others.embeddings:
         asked.fields["encoding_format"] = "float"
     reply = handler(asked)
+    if handler is others.embeddings:
+        reply.body = b'{"id":"embd-1",' + reply.body[1:].replace(b'"usage":{', b'"usage":{"completion_tokens":0,')
     if reply.events is not None:
         reply.events = _with_usage_at_the_end(list(reply.events), provider)
     return reply

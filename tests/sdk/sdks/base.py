@@ -78,6 +78,9 @@ class Sdk:
         """A streamed call, and all that it gave, as a list."""
         raise NotImplementedError
 
+    def let_go(self) -> None:
+        """Drops what the SDK keeps of its last call."""
+
     def others(self) -> dict[str, tuple[str, Callable[[Drive, Any], Any]]]:
         """Further calls of models: name -> (operation, call)."""
         return {}
@@ -140,7 +143,7 @@ class Stainless(Sdk):
 
     def raw_stream(self, drive: Drive, client: Any) -> Any:
         def read(response: Any) -> Any:
-            return response.status_code, drive.all(response.aiter_lines() if drive.asynchronous else response.iter_lines())
+            return response.status_code, drive.all(response.iter_lines())
 
         manager = self.endpoint(client).with_streaming_response.create(**self.ask(), stream=True)
         return drive.within(manager, lambda response: read(response) if hasattr(response, "iter_lines") else None)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 from sdk.kit import Drive
 from sdk.providers.cohere import TEMPLATE
@@ -28,7 +29,8 @@ class Cohere(Sdk):
         import cohere
 
         name = ("Async" if drive.asynchronous else "") + ("ClientV2" if self._v2 else "Client")
-        client = getattr(cohere, name)(self.api_key, base_url=drive.provider.root_url)
+        path = urlsplit(cohere.environment.ClientEnvironment.PRODUCTION.value).path  # "/v1" in the first of 5.x
+        client = getattr(cohere, name)(self.api_key, base_url=drive.provider.root_url + path)
         return client, {"max_retries": retries}
 
     def _asked(self) -> dict[str, Any]:

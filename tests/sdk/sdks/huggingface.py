@@ -1,6 +1,5 @@
 """huggingface_hub's InferenceClient: up to 0.36 on requests and aiohttp, from 1 on httpx. It doesn't try a refused call again."""
 
-from collections.abc import Callable
 from typing import Any
 
 from sdk.kit import Drive
@@ -13,6 +12,7 @@ class HuggingFace(Sdk):
     model = "llama-3.3-70b"
     path = "/v1/chat/completions"
     retries = False
+    terse = True  # on aiohttp
 
     def client(self, drive: Drive, retries: int = 0) -> Any:
         import huggingface_hub

@@ -18,9 +18,15 @@ class LiteLLM(Sdk):
     def client(self, drive: Drive, retries: int = 0) -> Any:
         import litellm
 
-        litellm.in_memory_llm_clients_cache.flush_cache()
+        litellm.in_memory_llm_clients_cache.flush_cache()  # and what is bound to the event loop of another test
+        litellm.module_level_aclient = type(litellm.module_level_aclient)(timeout=60.0)
         litellm.disable_aiohttp_transport = not self.aiohttp
         return {"api_key": self.api_key, "api_base": drive.provider.root_url, "num_retries": retries}
+
+    def let_go(self) -> None:
+        import litellm
+
+        litellm.error_logs.clear()  # its last call, with the stream's reply open
 
     def plain(self, drive: Drive, client: Any) -> Any:
         import litellm
@@ -38,6 +44,11 @@ class LiteLLM(Sdk):
 
 class LiteLLMOnHttpx(LiteLLM):
     aiohttp = False
+
+    def suits(self) -> bool:
+        import litellm
+
+        return hasattr(litellm, "disable_aiohttp_transport")  # on httpx alone, without it
 
     @property
     def shown(self) -> str:

@@ -1,6 +1,7 @@
 """mistralai, by Speakeasy: one client with methods of both kinds."""
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 from sdk.kit import Drive
@@ -14,16 +15,19 @@ class Mistral(Sdk):
     path = "/v1/chat/completions"
     retries_end = False
 
+    @property
+    def retries(self) -> bool:  # type: ignore[override]
+        return not (self.version or "").startswith("1.0.")  # where its second attempt fails in its own hook
+
+    def class_(self) -> Any:
+        return getattr(import_module("mistralai"), "Mistral", None) or import_module("mistralai.client").Mistral  # from 2 on
+
     def client(self, drive: Drive, retries: int = 0) -> Any:
-        try:
-            from mistralai.client import Mistral as Client
-            from mistralai.client.utils import BackoffStrategy, RetryConfig
-        except ImportError:  # 1.x
-            from mistralai import Mistral as Client
-            from mistralai.utils import BackoffStrategy, RetryConfig
+        client = self.class_()
+        utils = import_module(client.__module__.rpartition(".")[0] + ".utils")
         # tries until this long (ms) has passed: how often it tries is not said
-        again = RetryConfig("backoff", BackoffStrategy(1, 20, 1.1, 5_000), False) if retries else None
-        return Client(api_key=self.api_key, server_url=drive.provider.root_url, **({"retry_config": again} if again else {}))
+        again = utils.RetryConfig("backoff", utils.BackoffStrategy(1, 20, 1.1, 5_000), False) if retries else None
+        return client(api_key=self.api_key, server_url=drive.provider.root_url, **({"retry_config": again} if again else {}))
 
     def plain(self, drive: Drive, client: Any) -> Any:
         complete = client.chat.complete_async if drive.asynchronous else client.chat.complete
@@ -51,4 +55,5 @@ class Mistral(Sdk):
             jobs = client.fine_tuning.jobs
             return drive(jobs.list_async() if drive.asynchronous else jobs.list())
 
-        return {"models.list": models, "files.list": files, "fine_tuning.jobs.list": jobs}
+        tuning = {} if "fine_tuning" not in self.class_().__annotations__ else {"fine_tuning.jobs.list": jobs}  # gone from 3 on
+        return {"models.list": models, "files.list": files, **tuning}

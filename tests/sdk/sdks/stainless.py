@@ -1,6 +1,7 @@
 """SDKs that Stainless generates."""
 
 from collections.abc import Callable
+from inspect import signature
 from typing import Any
 
 from sdk.kit import Drive
@@ -67,7 +68,9 @@ class Cerebras(Stainless):
     model = "llama-3.3-70b"
 
     def options(self) -> dict[str, Any]:
-        return {"warm_tcp_connection": False}
+        from cerebras.cloud.sdk import Cerebras as Client
+
+        return {"warm_tcp_connection": False} if "warm_tcp_connection" in signature(Client).parameters else {}
 
 
 class Fireworks(Stainless):
@@ -77,5 +80,4 @@ class Fireworks(Stainless):
     key, provider = "fireworks", "fireworks_ai"
     classes = ("Fireworks", "AsyncFireworks")
     model = "llama-3.3-70b"
-    path = "/inference/v1/chat/completions"
     lists = ()

@@ -12,6 +12,7 @@ class TogetherV1(Sdk):
     provider = "together_ai"
     model = "llama-3.3-70b"
     path = "/v1/chat/completions"
+    retries_async = False
 
     def suits(self) -> bool:
         return (self.version or "").startswith("1.")

@@ -1,42 +1,59 @@
 -- A row for each finding in a group. A call may be in several. Only calls that answer with text can be short, long or empty.
+-- Calls are counted by what they have in common first: so each condition is looked at once a call.
 with judged as (
     select
         by_1, by_2, by_3, by_4, currency as unit, cost as amount,
-        unpriced + unmetered + partial + unstated as doubtful,
+        case when unpriced + unmetered + partial + unstated > 0 then true else false end as doubtful,
         case when failed = 0 and ended is null and operation in ('chat', 'text_completion', 'generate_content')
              then 1 else 0 end as answered,
         case when cost > 0 or (cost is null and failed = 0 and input_tokens > 0) then 1 else 0 end as billed,
         input_tokens as tokens_in, output_tokens as tokens_out,
         coalesce(output_tokens, 0) - coalesce(reasoning_tokens, 0) as shown,
         total_tokens as tokens, context_window as room,
-        case when finish_reasons in ('stop', 'tool_calls', 'end_turn', 'tool_use', 'STOP') then ''
-             else lower(coalesce(finish_reasons, '')) end as reasons
+        case when finish_reasons is null or finish_reasons in ('stop', 'tool_calls', 'end_turn', 'tool_use', 'STOP') then 0
+             else 1 end as odd,
+        lower(finish_reasons) as reasons
     from calls
 ),
 found as (
     select
         by_1, by_2, by_3, by_4, unit, amount, doubtful,
-        case when answered = 1 and tokens_out * 10 < tokens_in then 1 else 0 end as low,
-        case when answered = 1 and tokens_out > tokens_in * 5 then 1 else 0 end as high,
-        case when reasons like '%length%' or reasons like '%max_tokens%' or reasons like '%max_output%'
-             or reasons like '%context_window%' then 1 else 0 end as cut,
-        case when answered = 1 and billed = 1 and shown <= 0 then 1 else 0 end as hollow,
-        case when billed = 1 and (reasons like '%content_filter%' or reasons like '%refus%' or reasons like '%safety%'
+        case when answered = 1 and tokens_out * 10 < tokens_in then true else false end as low,
+        case when answered = 1 and tokens_out > tokens_in * 5 then true else false end as high,
+        case when odd = 0 then false
+             when reasons like '%length%' or reasons like '%max_tokens%' or reasons like '%max_output%'
+             or reasons like '%context_window%' then true else false end as cut,
+        case when answered = 1 and billed = 1 and shown <= 0 then true else false end as hollow,
+        case when odd = 0 then false
+             when billed = 1 and (reasons like '%content_filter%' or reasons like '%refus%' or reasons like '%safety%'
              or reasons like '%guardrail%' or reasons like '%blocklist%' or reasons like '%prohibited%'
-             or reasons like '%recitation%') then 1 else 0 end as refused,
-        case when room > 0 and tokens * 5 > room * 4 then 1 else 0 end as crowded
+             or reasons like '%recitation%') then true else false end as refused,
+        case when room > 0 and tokens * 5 > room * 4 then true else false end as crowded
     from judged
+),
+sorts as (
+    select
+        by_1, by_2, by_3, by_4, unit, doubtful, low, high, cut, hollow, refused, crowded,
+        count(*) as n_alike, sum(amount) as alike_amount
+    from found
+    group by by_1, by_2, by_3, by_4, unit, doubtful, low, high, cut, hollow, refused, crowded
 ),
 parts as (
     select
-        by_1, by_2, by_3, by_4, unit, count(*) as n,
-        sum(low) as n_1, sum(case when low = 1 then amount end) as amount_1, sum(low * doubtful) as unknown_1,
-        sum(high) as n_2, sum(case when high = 1 then amount end) as amount_2, sum(high * doubtful) as unknown_2,
-        sum(cut) as n_3, sum(case when cut = 1 then amount end) as amount_3, sum(cut * doubtful) as unknown_3,
-        sum(hollow) as n_4, sum(case when hollow = 1 then amount end) as amount_4, sum(hollow * doubtful) as unknown_4,
-        sum(refused) as n_5, sum(case when refused = 1 then amount end) as amount_5, sum(refused * doubtful) as unknown_5,
-        sum(crowded) as n_6, sum(case when crowded = 1 then amount end) as amount_6, sum(crowded * doubtful) as unknown_6
-    from found
+        by_1, by_2, by_3, by_4, unit, sum(n_alike) as n,
+        sum(case when low then n_alike else 0 end) as n_1, sum(case when low then alike_amount end) as amount_1,
+        sum(case when low and doubtful then n_alike else 0 end) as unknown_1,
+        sum(case when high then n_alike else 0 end) as n_2, sum(case when high then alike_amount end) as amount_2,
+        sum(case when high and doubtful then n_alike else 0 end) as unknown_2,
+        sum(case when cut then n_alike else 0 end) as n_3, sum(case when cut then alike_amount end) as amount_3,
+        sum(case when cut and doubtful then n_alike else 0 end) as unknown_3,
+        sum(case when hollow then n_alike else 0 end) as n_4, sum(case when hollow then alike_amount end) as amount_4,
+        sum(case when hollow and doubtful then n_alike else 0 end) as unknown_4,
+        sum(case when refused then n_alike else 0 end) as n_5, sum(case when refused then alike_amount end) as amount_5,
+        sum(case when refused and doubtful then n_alike else 0 end) as unknown_5,
+        sum(case when crowded then n_alike else 0 end) as n_6, sum(case when crowded then alike_amount end) as amount_6,
+        sum(case when crowded and doubtful then n_alike else 0 end) as unknown_6
+    from sorts
     group by by_1, by_2, by_3, by_4, unit
 ),
 placed as (

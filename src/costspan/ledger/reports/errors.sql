@@ -3,17 +3,17 @@
 with totals as (
     select by_1, by_2, by_3, by_4, count(*) as n_calls, sum(failed) as n_failed from calls group by by_1, by_2, by_3, by_4
 ),
-failures as (
-    select by_1, by_2, by_3, by_4, error_type, http_status, count(*) as n_errors, max(started_at) as latest
+messages as (
+    select
+        by_1, by_2, by_3, by_4, error_type, http_status, error_message, count(*) as n_same, max(started_at) as last_same
     from calls
     where failed = 1
-    group by by_1, by_2, by_3, by_4, error_type, http_status
-),
-messages as (
-    select by_1, by_2, by_3, by_4, error_type, http_status, error_message, count(*) as n_same
-    from calls
-    where failed = 1 and error_message is not null
     group by by_1, by_2, by_3, by_4, error_type, http_status, error_message
+),
+failures as (
+    select by_1, by_2, by_3, by_4, error_type, http_status, sum(n_same) as n_errors, max(last_same) as latest
+    from messages
+    group by by_1, by_2, by_3, by_4, error_type, http_status
 ),
 ranked as (
     select
@@ -22,6 +22,7 @@ ranked as (
             partition by by_1, by_2, by_3, by_4, error_type, http_status order by n_same desc, error_message
         ) as place
     from messages
+    where error_message is not null
 ),
 said as (
     select

@@ -2,17 +2,23 @@
 with totals as (
     select by_1, by_2, by_3, by_4, sum(failed) as n_failed from calls group by by_1, by_2, by_3, by_4
 ),
-answered as (
+spreads as (
     select
         by_1, by_2, by_3, by_4,
         count(latency) as n_timed, avg(latency) as average, max(latency) as longest,
-        p50(latency) as whole_50, p95(latency) as whole_95, p99(latency) as whole_99,
-        count(first_chunk) as n_streams, p50(first_chunk) as first_50, p95(first_chunk) as first_95, p99(first_chunk) as first_99,
+        count(first_chunk) as n_streams, spread(latency) as wholes, spread(first_chunk) as firsts,
         sum(case when latency > 0 then output_tokens end) as said,
         sum(case when output_tokens is not null then latency end) as talking
     from calls
     where failed = 0 and ended is null
     group by by_1, by_2, by_3, by_4
+),
+answered as (
+    select
+        by_1, by_2, by_3, by_4, n_timed, average, longest, n_streams, said, talking,
+        p50(wholes) as whole_50, p95(wholes) as whole_95, p99(wholes) as whole_99,
+        p50(firsts) as first_50, p95(firsts) as first_95, p99(firsts) as first_99
+    from spreads
 )
 select
     t.by_1, t.by_2, t.by_3, t.by_4,

@@ -18,10 +18,11 @@ merged as (
     from placed
     group by by_1, by_2, by_3, by_4, home
 ),
-times as (
-    select by_1, by_2, by_3, by_4, p50(latency) as half, p95(latency) as most, p99(latency) as nearly_all
-    from calls
-    group by by_1, by_2, by_3, by_4
+spreads as (
+    select by_1, by_2, by_3, by_4, spread(latency) as times from calls group by by_1, by_2, by_3, by_4
+),
+tails as (
+    select by_1, by_2, by_3, by_4, p50(times) as half, p95(times) as most, p99(times) as nearly_all from spreads
 )
 select
     m.by_1, m.by_2, m.by_3, m.by_4,
@@ -38,7 +39,7 @@ select
     cast(m.n_failed as double precision) / nullif(cast(m.n_calls as double precision), 0) as error_rate,
     m.unknown_calls as cost_unknown
 from merged as m
-join times as t
+join tails as t
     on coalesce(m.by_1, '') = coalesce(t.by_1, '') and coalesce(m.by_2, '') = coalesce(t.by_2, '')
     and coalesce(m.by_3, '') = coalesce(t.by_3, '') and coalesce(m.by_4, '') = coalesce(t.by_4, '')
 order by

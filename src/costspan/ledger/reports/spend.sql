@@ -21,8 +21,11 @@ merged as (
     from placed
     group by by_1, by_2, by_3, by_4, home
 ),
+spreads as (
+    select by_1, by_2, by_3, by_4, spread(latency) as times from calls group by by_1, by_2, by_3, by_4
+),
 tails as (
-    select by_1, by_2, by_3, by_4, p95(latency) as tail from calls group by by_1, by_2, by_3, by_4
+    select by_1, by_2, by_3, by_4, p95(times) as tail from spreads
 )
 select
     m.by_1, m.by_2, m.by_3, m.by_4,

@@ -4,8 +4,8 @@ with counted as (
         *,
         case when $by_place = 1 then host end as place_host,
         case when $by_place = 1 then team end as place_team,
-        case when cost is null then 0 else 1 end as costed,
-        case when cache_read_tokens is null then 1 else 0 end as silent,
+        case when cost is null then false else true end as costed,
+        case when cache_read_tokens is null then true else false end as silent,
         case when input_tokens >= $cacheable then input_tokens - coalesce(cache_read_tokens, 0) - coalesce(cache_write_tokens, 0)
              end as cold
     from calls

@@ -18,7 +18,7 @@ from costspan.ledger.stores.address import Address
 from costspan.ledger.stores.base import Answer
 from costspan.ledger.stores.clickhouse_errors import explain
 from costspan.ledger.stores.clickhouse_views import LOGS, TRACES, views
-from costspan.ledger.stores.dialect import PERCENTILES, Say, with_ctes, with_functions, with_parameters
+from costspan.ledger.stores.dialect import PERCENTILES, SHARES, Say, with_ctes, with_functions, with_parameters
 from costspan.ledger.stores.migrations import migrations, prelude
 
 CONNECT_SECONDS: Final = 10
@@ -209,12 +209,14 @@ def set_up(address: Address) -> list[str]:
     return tables
 
 
-def _percentile(share: str) -> Say:
-    return lambda argument, window: f"quantileExactInclusiveOrNull({share})({argument}){window}"
+def _percentile(place: int) -> Say:
+    # of nothing it is not a number
+    return lambda spread, _: f"if(isNaN({spread}[{place}]), null, {spread}[{place}])"
 
 
 _FUNCTIONS: Final[dict[str, Say]] = {
-    **{name: _percentile(share) for name, share in PERCENTILES.items()},
+    "spread": lambda argument, window: f"quantilesExactInclusive({SHARES})({argument}){window}",
+    **{name: _percentile(place) for name, place in PERCENTILES.items()},
     "label_of": lambda arguments, _: f"nullIf(JSONExtractString({arguments}), '')",
     # unsigned numbers have no common type with signed ones
     "count": lambda argument, window: f"toInt64(count({argument}){window})",

@@ -4,7 +4,10 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
-PERCENTILES: Final = {"p50": "0.5", "p95": "0.95", "p99": "0.99"}
+SHARES: Final = "0.5, 0.95, 0.99"
+"""What ``spread`` finds, in this order."""
+PERCENTILES: Final = {"p50": 1, "p95": 2, "p99": 3}
+"""Where in it each of them is."""
 _PARAMETER: Final = re.compile(r"\$([a-z_][a-z0-9_]*)")
 _OVER: Final = re.compile(r"\s*over\s*\(")
 Say = Callable[[str, str], str]

@@ -40,7 +40,7 @@ _ADD_CALLS: Final = """
 _NOTE_LATE: Final = LATE + """ and not exists (
         select 1 from calls as c
         where c.started_at between make_timestamp($first) and make_timestamp($last)
-          and c.started_at = s.started_at and c.trace_id = s.trace_id and c.span_id = s.span_id)"""
+          and c.started_at = s.started_at and c.trace_id = s.trace_id and c.span_id = s.span_id)"""  # noqa: S608 - a constant
 _FETCHED_BEFORE: Final = f"""
     select distinct response_id from calls
     where started_at between make_timestamp($first) - interval '{FETCH_DAYS}' day and make_timestamp($last)
@@ -201,8 +201,8 @@ class DuckDBStore:
 
     @contextmanager
     def transaction(self, *, alone: bool = False) -> Generator[duckdb.DuckDBPyConnection]:
-        """A connection of its own in one transaction, undone where anything fails. With `alone`, no other such one runs beside it,
-        and no call of a day that is over is added."""
+        """A connection of its own in one transaction, undone where anything fails. With `alone`, no other such one runs beside
+        it, and no call of a day that is over is added."""
         with self._past if alone else nullcontext(), self.reader() as reader:
             self._make_log()
             reader.cursor.execute("begin")

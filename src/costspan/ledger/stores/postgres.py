@@ -15,10 +15,11 @@ from costspan.ledger.errors import StoreMissingError, StoreUnusableError
 from costspan.ledger.rows import AT, ATTEMPTS, CALLS, Batch, Kind
 from costspan.ledger.stores.address import Address
 from costspan.ledger.stores.base import Answer
-from costspan.ledger.stores.dialect import PERCENTILES, Say, with_ctes, with_functions, with_parameters
+from costspan.ledger.stores.dialect import Say, with_ctes, with_functions, with_parameters
 from costspan.ledger.stores.merge import FETCH_DAYS, Merged, count_fetched_once, merge
 from costspan.ledger.stores.migrations import migrations, prelude
 from costspan.ledger.stores.postgres_errors import explain
+from costspan.ledger.stores.postgres_functions import COUNTED, ON_DISK, functions_for
 
 CONNECT_SECONDS: Final = 10
 UNANSWERED_MS: Final = 30_000
@@ -31,8 +32,11 @@ _PAST: Final = _MIGRATING + 2
 _SESSION: Final = f"set search_path = {_SCHEMA}, pg_catalog; set timezone = 'UTC'; set client_encoding = 'UTF8'"
 # acknowledged means on disk, whatever the server's default is; a row that another server holds must not hold this one for ever
 _WRITING: Final = f"{_SESSION}; set synchronous_commit = on; set lock_timeout = '30s'"
-# compiling takes longer than it saves, and a report's sort should fit into memory
-_READING: Final = f"{_SESSION}; set default_transaction_read_only = on; set jit = off; set work_mem = '128MB'"
+# compiling takes longer than it saves, and what a report sorts or groups should fit into memory
+_READING: Final = (
+    f"{_SESSION}; set default_transaction_read_only = on; set jit = off; set work_mem = '128MB'; set hash_mem_multiplier = 4; "
+    "set parallel_tuple_cost = 0.02"
+)
 _STAGE: Final = """
     create temp table if not exists staged_calls (like calls) on commit delete rows;
     create temp table if not exists staged_attempts (like attempts) on commit delete rows"""
@@ -198,8 +202,8 @@ class PostgresStore:
 
     @contextmanager
     def transaction(self, *, alone: bool = False) -> Generator[psycopg.Connection]:
-        """A connection of its own in one transaction, undone where anything fails: without `alone`, one that sees the store as it is
-        now and changes nothing; with it, no other such one runs beside it, and no call of a day that is over is added."""
+        """A connection of its own in one transaction, undone where anything fails: without `alone`, one that sees the store as
+        it is now and changes nothing; with it, no other such one runs beside it, and no call of a day that is over is added."""
         with self._explained():
             connection = self._connect(_WRITING if alone else _READING)
             try:
@@ -222,10 +226,14 @@ class PostgresReader:
 
     def __init__(self, connection: psycopg.Connection) -> None:
         self._connection = connection
+        self._functions: Mapping[str, Say] | None = None
 
     def execute(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Answer:
         """See `base.Reader`; its prelude is made of CTEs before the statement."""
-        cursor = self._connection.execute(said(with_ctes(sql, prelude("postgresql"))), dict(parameters or {}))
+        if self._functions is None:
+            self._functions = functions_for(self._connection.execute(COUNTED).fetchall()[0][0])
+        text = said(with_ctes(sql, prelude("postgresql")), self._functions)
+        cursor = self._connection.execute(text, dict(parameters or {}))
         columns: list[tuple[str, Kind]] = [(item.name, _KINDS.get(item.type_code, "text")) for item in cursor.description or ()]
         rows: list[tuple[Any, ...]] = cursor.fetchall()
         if any(item.type_code == _DATE for item in cursor.description or ()):
@@ -233,11 +241,6 @@ class PostgresReader:
         return Answer(columns, rows)
 
 
-def _percentile(share: str) -> Say:
-    return lambda argument, window: f"percentile_cont({share}) within group (order by {argument}){window}"
-
-
-_FUNCTIONS: Final = {name: _percentile(share) for name, share in PERCENTILES.items()}
 _OIDS: Final = {name: psycopg.adapters.types[name].oid for name in ("int2", "int4", "int8", "float4", "float8", "date")}
 _DATE: Final = _OIDS["date"]
 _KINDS: Final[dict[int, Kind]] = {
@@ -252,9 +255,10 @@ _KINDS: Final[dict[int, Kind]] = {
 }
 
 
-def said(sql: str) -> bytes:
+def said(sql: str, functions: Mapping[str, Say] = ON_DISK) -> bytes:
     """The common SQL as psycopg takes it, with its parameters' names."""
-    text = with_functions(sql, _FUNCTIONS)
+    # a text that is cast to varchar is an expression, whose number of groups PostgreSQL would guess
+    text = with_functions(sql, functions).replace(" as varchar)", " as text)")
     return _own(with_parameters(text.replace("%", "%%"), lambda name: f"%({name})s"))
 
 

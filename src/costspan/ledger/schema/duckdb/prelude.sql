@@ -1,7 +1,8 @@
 -- What reports see on DuckDB, made anew on each connection (temporary: a store opened read-only has them too).
-create or replace temp macro p50(x) as quantile_cont(x, 0.5);
-create or replace temp macro p95(x) as quantile_cont(x, 0.95);
-create or replace temp macro p99(x) as quantile_cont(x, 0.99);
+create or replace temp macro spread(x) as quantile_cont(x, [0.5, 0.95, 0.99]);
+create or replace temp macro p50(s) as s[1];
+create or replace temp macro p95(s) as s[2];
+create or replace temp macro p99(s) as s[3];
 -- stores of earlier versions have counts that are a sender's mistake, and that no sum can hold
 create or replace temp macro possible(n) as case when n <= 1000000000000 then n end;
 create or replace temp macro label_of(labels, name) as json_extract_string(labels, '$."' || name || '"');

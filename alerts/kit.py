@@ -1,0 +1,69 @@
+"""What the rules are made of. Names of metrics and labels come from `costspan.names`, as on the boards."""
+
+from typing import Any, Final, Literal, NamedTuple
+
+from costspan import names
+
+Severity = Literal["critical", "warning", "info"]
+Thresholds = dict[str, dict[str, float]]
+DAY: Final = 86_400
+
+
+def label(attribute: str) -> str:
+    """As the Collector writes it for Prometheus."""
+    return attribute.replace(".", "_")
+
+
+TEAM, SERVICE, PROVIDER = label(names.TEAM), label(names.SERVICE_NAME), label(names.PROVIDER)
+MODEL, ERROR, STATUS, STATE = (
+    label(names.REQUEST_MODEL),
+    label(names.ERROR_TYPE),
+    label(names.HTTP_STATUS),
+    label(names.COST_STATE),
+)
+FOLDED, WHERE = label(names.LABEL_NAME), label(names.ERROR_WHERE)
+
+
+class Alert(NamedTuple):
+    """One rule. `topic` is what Alertmanager inhibits within; `wait` how long it must hold, in minutes."""
+
+    name: str
+    severity: Severity
+    topic: str
+    expression: str
+    wait: float
+    summary: str
+    description: str
+
+    def as_rule(self, runbooks: str) -> dict[str, Any]:
+        """As Prometheus reads it. `runbooks`: where docs/runbooks.md is to be had."""
+        rule: dict[str, Any] = {"alert": self.name, "expr": self.expression}
+        if self.wait:
+            rule["for"] = f"{self.wait:g}m"
+        rule["labels"] = {"severity": self.severity, "topic": self.topic}
+        anchor = f"{runbooks}#{self.name.lower()}"
+        rule["annotations"] = {"summary": self.summary, "description": self.description, "runbook_url": anchor}
+        return rule
+
+
+def said(name: str, otherwise: str = "") -> str:
+    """A label's value in a text; `otherwise` where the series has none."""
+    return f'{{{{ or $labels.{name} "{otherwise}" }}}}' if otherwise else f"{{{{ $labels.{name} }}}}"
+
+
+A_TEAM, A_MODEL = said(TEAM, "(no team)"), said(MODEL, "(no model)")
+SHARE: Final = "{{ $value | humanizePercentage }}"
+DOLLARS: Final = 'US dollars {{ $value | printf "%.2f" }}'
+
+
+def more(name: str, window: str, *by: str, only: str = "", offset: str = "") -> str:
+    """How much a counter grew in `window`."""
+    selector = f"{name}{{{only}}}" if only else name
+    back = f" offset {offset}" if offset else ""
+    grown = f"increase({selector}[{window}]{back})"
+    return f"sum by ({', '.join(by)}) ({grown})" if by else f"sum({grown})"
+
+
+def or_zero(expression: str, of: str) -> str:
+    """`expression`, and 0 for the label sets that only `of` has: a counter that never counted has no series."""
+    return f"({expression} or 0 * {of})"

@@ -1,0 +1,74 @@
+"""docs/coverage.md, made of what the tests of one or several runs saw: no cell is written by hand."""
+
+import re
+import xml.etree.ElementTree as ElementTree
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+COLUMNS = ("plain", "stream", "async", "retry", "error", "raw", "others", "no model")
+HEAD = """# SDKs seen
+
+Made by `make sdk-test`, which installs each of these versions, runs the tests against a local provider that speaks as each SDK's
+own does, and compares with that provider's bill. A number is how many tests passed; `-` is what the SDK doesn't have in this
+version (or, under *retry*, doesn't do itself).
+
+| Column | One test at least for each of the synchronous and the asynchronous client |
+|---|---|
+| plain, stream | One span, with provider, model, tokens and cost as billed; of a stream also the time to its first chunk |
+| async | All tests of the asynchronous client |
+| retry | Attempts that the SDK makes by itself are events of one call; when all fail it is one failed call |
+| error | Refusals (400, 429, 500) raise what they raise without costspan, and are one failed call each |
+| raw | `with_raw_response`, `with_streaming_response` and the like: as without costspan, and counted |
+| others | Embeddings, rerank, further endpoints |
+| no model | Lists of models, files, fine-tuning jobs: no span |
+
+"""
+
+
+class Seen(NamedTuple):
+    """One test that stands for a column."""
+
+    sdk: str
+    version: str
+    column: str
+    asynchronous: bool
+    passed: bool
+
+
+def read(report: Path) -> list[Seen]:
+    """The tests in a JUnit report that say for which SDK and column they stand."""
+    found: list[Seen] = []
+    for case in ElementTree.parse(report).iter("testcase"):
+        said = {one.get("name"): one.get("value") or "" for one in case.iter("property")}
+        if "sdk" not in said or case.find("skipped") is not None:
+            continue
+        passed = case.find("failure") is None and case.find("error") is None
+        found.append(Seen(said["sdk"], said["version"], said["column"], said["clients"] == "async", passed))
+    return found
+
+
+def _cell(tests: Sequence[Seen]) -> str:
+    passed = sum(one.passed for one in tests)
+    if not tests:
+        return "-"
+    return str(passed) if passed == len(tests) else f"**{len(tests) - passed} of {len(tests)} failed**"
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d+", version))
+
+
+def page(seen: Iterable[Seen], missing: Iterable[str]) -> str:
+    """The page, as Markdown."""
+    rows: defaultdict[tuple[str, str], list[Seen]] = defaultdict(list)
+    for one in seen:
+        rows[one.sdk, one.version].append(one)
+    lines = ["| SDK | Version | " + " | ".join(COLUMNS) + " |", "|---|---|" + "---|" * len(COLUMNS)]
+    for (sdk, version), tests in sorted(rows.items(), key=lambda row: (row[0][0], _numbers(row[0][1]))):
+        cells = [_cell([one for one in tests if (one.asynchronous if name == "async" else one.column == name)]) for name in COLUMNS]
+        lines.append(f"| {sdk} | {version} | " + " | ".join(cells) + " |")
+    for package in sorted(set(missing)):
+        lines.append(f"| {package} | could not be installed |" + " |" * len(COLUMNS))
+    return HEAD + "\n".join(lines) + "\n"
