@@ -19,7 +19,7 @@ CHAT = Format(
 COMPLETIONS = Format(
     "text_completion", "/v1/completions", openai.ask, openai.read, None, openai.choices_of, says_end=True, usage_option=True
 )
-RESPONSES = Format("chat", "/v1/responses", openai.ask, openai.read, "responses", says_end=True, final_usage=True)
+RESPONSES = Format("chat", "/v1/responses", openai.ask_response, openai.read, "responses", says_end=True, final_usage=True)
 RESPONSE_COMPACT = Format("chat", "/v1/responses/compact", openai.ask, openai.read, "responses")
 RESPONSE_FETCH = Format("fetch_response", "/v1/responses/{id}", openai.ask_by_id, openai.read, "responses", fetch=True)
 RESPONSE_CANCEL = Format("fetch_response", "/v1/responses/{id}/cancel", openai.ask_by_id, openai.read, "responses", fetch=True)

@@ -11,7 +11,9 @@ import msgspec
 
 from costspan import names
 from costspan.call import Call
+from costspan.wire import hosted
 from costspan.wire.fields import Count, Integer, Shape, Text, read_stated_error, text, texts
+from costspan.wire.hosted import Item
 from costspan.wire.route import Sent
 from costspan.wire.usage import Counts, read_usage
 
@@ -100,6 +102,8 @@ def ask(sent: Sent, call: Call) -> bool:
         call.request_model = deployment(sent.path)
         return False
     call.request_model = question.model or deployment(sent.path)
+    if call.request_model is not None and "-search-" in call.request_model and hosted.searches_always(call.request_model):
+        call.hints = (hosted.SEARCHES,)
     call.stream = question.stream is True
     call.request_tier = question.service_tier or None
     asked: dict[str, Any] = {
@@ -125,6 +129,13 @@ def ask(sent: Sent, call: Call) -> bool:
     return call.request_model is not None and not (
         question.messages is msgspec.UNSET and question.input is msgspec.UNSET and question.prompt is msgspec.UNSET
     )
+
+
+def ask_response(sent: Sent, call: Call) -> bool:
+    """Note what was asked of the Responses API, and whether OpenAI's own tools are offered."""
+    if sent.body and hosted.offers(sent.body):
+        call.hints = (hosted.HOSTED,)
+    return ask(sent, call)
 
 
 def _ask_form(sent: Sent, call: Call) -> bool:
@@ -182,7 +193,7 @@ class Answer(msgspec.Struct, gc=False):
     system_fingerprint: Text | None = None
     status: Text | None = None
     incomplete_details: Incomplete | None = None
-    output: list[Typed] | None = None
+    output: list[Item] | None = None
     background: Any = None
     error: Any = None
     code: Any = None
@@ -210,6 +221,8 @@ def read(document: bytes, call: Call) -> bool:
         call.usage = usage = read_usage(counts, total_is_input=call.operation == "embeddings")
         if usage is not None and usage.output_tokens is None and call.operation in ANSWERED:
             usage.incomplete = True
+        if usage is not None and (answer.output or call.hints):
+            hosted.charge(usage, answer.output, call.hints)
     if answer.object == "response" or answer.status is not None:
         return _read_status(answer, call)
     if answer.choices and call.finish_reasons is None:
