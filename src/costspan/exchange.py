@@ -196,16 +196,17 @@ class Exchange:
         attempts[-1].status, attempts[-1].error_type = call.status, call.error_type
         call.attempts = attempts
 
-    def again(self) -> "Exchange":
-        """The next attempt of the same logical call, on the same span."""
+    def again(self, sent: Sent, headers: Mapping[str, str]) -> "Exchange":
+        """The next attempt of the same logical call, on the same span; SDKs count attempts in a header."""
         self._note_attempt()
         call = self.call
         call.tries += 1
         call.unsent = False
         call.status = call.request_id = call.error_type = call.error_code = call.error_message = None
-        following = Exchange(self.active, self.route, call, self.opened, self.began)
+        opened = self.active.telemetry.sent_again(self.opened, nested.Sending(call, sent, headers))
+        following = Exchange(self.active, self.route, call, opened, self.began)
         following.attempt_began = perf_counter()
-        following.logical, following.headers = self.logical, self.headers
+        following.logical, following.headers = self.logical, headers
         self.done = True
         return following
 
@@ -273,7 +274,7 @@ def begin(route: Route, sent: Sent, host: str, port: int, headers: Mapping[str, 
         logical = None
     if logical is not None and (earlier := logical.exchange) is not None:
         if earlier.route == route and earlier.call.host == host and not earlier.done:
-            logical.exchange = earlier.again()
+            logical.exchange = earlier.again(sent, headers)
             return logical.exchange
         logical = None
     key = active.key_of(headers)

@@ -9,13 +9,15 @@ from typing import Any, Final, cast
 
 from opentelemetry.trace import Span
 
-_KNOWN: Final = ("opentelemetry.sdk.trace", "_Span", "BoundedAttributes")
+from costspan.known_sdk import KNOWN
+
+_KIND: Final = ("opentelemetry.sdk.trace", "_Span", "BoundedAttributes")
 
 
 def set_attributes(span: Span, said: dict[str, Any]) -> None:
     """As ``span.set_attributes(said)``."""
     try:
-        done = _set(span, said)
+        done = KNOWN and _set(span, said)
     except AttributeError:  # a later SDK
         done = False
     if not done:
@@ -25,7 +27,7 @@ def set_attributes(span: Span, said: dict[str, Any]) -> None:
 def _set(span: Any, said: dict[str, Any]) -> bool:
     kind = cast("type[Any]", type(span))
     held = span._attributes
-    if (kind.__module__, kind.__name__, type(held).__name__) != _KNOWN or held.max_value_len is not None or held._immutable:
+    if (kind.__module__, kind.__name__, type(held).__name__) != _KIND or held.max_value_len is not None or held._immutable:
         return False
     if held.maxlen is not None and len(held._dict) + len(said) > held.maxlen:
         return False

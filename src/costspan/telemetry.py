@@ -74,6 +74,11 @@ class Telemetry:
         return Opened(span, Context({**set_span_in_context(span, parent), _SENDING: sending}))
 
     @staticmethod
+    def sent_again(opened: Opened, sending: object) -> Opened:
+        """The same span, for another attempt."""
+        return Opened(opened.span, Context({**opened.context, _SENDING: sending}))
+
+    @staticmethod
     def sending() -> Any:
         """What `begin` was given for the call whose request is being sent here, by a client that may use another one for it."""
         return otel_context.get_value(_SENDING)
