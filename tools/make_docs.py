@@ -239,9 +239,11 @@ BLOCKS: Final[dict[str, Callable[[], str]]] = {
     "help of serve": lambda: help_of("serve"),
     "help of reports": lambda: help_of(*(f"report {name}" for name in REPORTS)),
     "help of store": lambda: help_of("store init", "store sql"),
+    "help of audit": lambda: help_of("export", "retention", "forget", "audit close", "audit verify", "audit show"),
     "help of key": lambda: help_of("key fingerprint"),
     "help of prices": lambda: help_of("prices show", "prices update"),
     "help of demo": lambda: help_of("demo"),
+    "help of tail": lambda: help_of("tail"),
 }
 
 

@@ -4,8 +4,8 @@ Programs go to .stack/bin, each with a stamp of what it was made from; nothing i
 the end, and in .stack/missing.txt; tests that need it say so when they are skipped. Exit status 1 where the Collector is
 missing: nothing runs without it.
 
-Each program comes from the Go module mirror, by ``go``. Where that fails, Prometheus' programs may come from the system
-(``apt-get install prometheus prometheus-alertmanager``).
+Each program comes from the Go module mirror, by ``go``; TraceQL's grammar by ``npm``. Where ``go`` fails, Prometheus' programs
+may come from the system (``apt-get install prometheus prometheus-alertmanager``).
 """
 
 import argparse
@@ -206,7 +206,7 @@ def provide(part: Part) -> str:
 
 
 NEVER_HAD = """\
-tempo: no package, no module; spans that go to it go to a receiver of the tests, its configuration is only read
+tempo: no package, no module; spans for it go to a receiver of the tests, its configuration is only read, TraceQL only parsed
 grafana: no package, no module; its provisioning is only read
 clickhouse: no server as a package; clickhouse.yaml is validated, not run. Its tables are tested by the ClickHouse engine (chdb)
 docker: images are not built or pulled; docker-compose.yml is checked by compose's own loader

@@ -104,3 +104,10 @@ def test_panels_of_a_board_do_not_overlap():
                     assert (x, y) not in taken, (panel["title"], taken.get((x, y)))
                     taken[x, y] = panel["title"]
                     assert x < 24
+
+
+def test_every_board_is_in_the_table_of_boards():
+    table = (BUILT.parent / "README.md").read_text(encoding="utf-8")
+    for name, board in BOARDS.items():
+        title = board["title"].removeprefix("costspan: ")
+        assert f"| [{title[0].upper()}{title[1:]}](json/{name}.json) |" in table

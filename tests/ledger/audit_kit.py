@@ -35,7 +35,7 @@ def attributes(number: int) -> dict[str, Any]:
         names.API_KEY: f"k{number % 2}",
         names.TEAM: ("search", "=cmd()", 'a "quoted", one', "two\nlines")[number % 4],
         names.COST_AMOUNT: 0.000000123456 * (number + 1),
-        names.ERROR_MESSAGE: "=HYPERLINK(\"x\")\r\n'" if number % 5 == 0 else None,
+        names.ERROR_MESSAGE: '=HYPERLINK("x")\r\n\'' if number % 5 == 0 else None,
     }
 
 

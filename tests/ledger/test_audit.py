@@ -63,17 +63,20 @@ def test_a_digest_is_the_sha256_of_the_days_json_lines(audited: Audited, tmp_pat
 @pytest.mark.parametrize(
     ("tampering", "day", "said"),
     [
-        ("update calls set cost = cost + 0.000000000001 where started_at = timestamp '2026-11-18 12:00:03'", FIRST, "changed"),
-        ("update calls set team = null where started_at >= timestamp '2026-11-20 12:00:11'", THIRD, "changed"),
-        ("update calls set user_id = session_id, session_id = user_id where user_id = 'ann' and session_id = 's0'", FIRST, "changed"),
-        ("delete from calls where started_at = timestamp '2026-11-20 12:00:05'", THIRD, "1 call was removed"),
-        ("insert into calls select * replace (timestamp '2026-11-19 01:00:00' as started_at) from calls limit 2", SECOND, "2 calls"),
-        ("insert into calls select * replace (timestamp '2026-11-02 01:00:00' as started_at) from calls limit 1", date(2026, 11, 2), "add"),
-        ("update calls set started_at = started_at + interval 1 day where started_at = timestamp '2026-11-18 12:00:01'", SECOND, "added"),
+        ("update calls set cost = cost + 0.000000000001 where started_at = {first} + interval 3 second", FIRST, "changed"),
+        ("update calls set team = null where started_at >= {third}", THIRD, "changed"),
+        ("update calls set user_id = session_id, session_id = user_id where session_id = 's0'", FIRST, "changed"),
+        ("delete from calls where started_at = {third} + interval 5 second", THIRD, "1 call was removed"),
+        ("insert into calls select * replace ({second} as started_at) from calls limit 2", SECOND, "2 calls were added"),
+        ("insert into calls select * replace ({early} as started_at) from calls limit 1", date(2026, 11, 2), "1 calls were"),
     ],
 )  # fmt: skip
 def test_calls_that_were_changed_are_found_and_their_day_is_named(audited: Audited, tampering: str, day: date, said: str) -> None:
-    audited.run(tampering)
+    noons = {
+        name: f"timestamp '2026-11-{day} 12:00:00'"
+        for name, day in {"first": 18, "second": 19, "third": 20, "early": "02"}.items()
+    }
+    audited.run(tampering.format(**noons))
     assert day in days_of(audited)
     assert said in said_of(audited)
 
@@ -120,7 +123,7 @@ def _forge(audited: Audited, changes: dict[int, dict[str, Any]], seal: Seal | No
         if links and previous:
             entry["previous"] = previous
         if entry["number"] in changes or links:
-            entry |= changes.get(entry["number"], {})
+            entry.update(changes.get(entry["number"], {}))
             entry["entry"] = (seal or Seal(None)).of(entry, entry["seal"]) or hashlib.sha256(canonical(entry)).hexdigest()
             columns = ", ".join(f"{name} = '{entry[name]}'" for name in ("digest", "calls", "previous", "entry", "seal"))
             audited.run(f"update audit_days set {columns} where number = {entry['number']}")
@@ -336,3 +339,20 @@ def test_an_insert_of_today_does_not_wait_for_a_day_that_is_being_closed(ledger:
     with changing(ledger.store):
         ledger.add(otlp.call({names.TEAM: "now"}, seconds=now))
     assert Audited(ledger.store).rows("select team from calls") == [("now",)]
+
+
+def test_renewed_prices_are_on_the_trail_of_a_ledger_that_is_there(
+    ledger: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from costspan.ledger.audit.cli import noted
+
+    ledger.store.close()
+    assert noted(str(tmp_path / "ledger.duckdb"), "admin", "prices.update", "prices new") is None
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "nothing"))
+    assert noted(None, "admin", "prices.update", "prices new") is None  # the user has no ledger
+    store = Store(tmp_path / "ledger.duckdb")
+    assert Audited(store).rows("select actor, action, resource from audit_trail") == [("admin", "prices.update", "prices new")]
+    store.close()
+    said = noted(str(tmp_path / "none.duckdb"), "admin", "prices.update", "prices new")
+    assert said is not None
+    assert "no ledger there" in said

@@ -9,10 +9,10 @@ from costspan import names
 
 pytest.importorskip("prometheus_client")
 
-from prometheus_client.parser import text_string_to_metric_families  # noqa: E402
+from prometheus_client.parser import text_string_to_metric_families
 
-from costspan.ledger.exposition import OTHER, exposed  # noqa: E402
-from costspan.ledger.stores import open_store  # noqa: E402
+from costspan.ledger.exposition import OTHER, exposed
+from costspan.ledger.stores import open_store
 
 Series = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
@@ -34,7 +34,9 @@ def of(series: Series, name: str, **labels: str) -> float:
 def test_spend_calls_failures_and_what_is_unknown_are_by_team_and_model(ledger: Any, otlp: Any) -> None:
     team = {names.TEAM: "search"}
     unpriced = {**team, names.COST_AMOUNT: None, names.COST_CURRENCY: None, names.COST_STATE: names.UNPRICED}
-    ledger.add(otlp.call(team), otlp.call({**team, names.COST_CURRENCY: "EUR"}), otlp.failed(team), otlp.call(unpriced), otlp.call())
+    ledger.add(
+        otlp.call(team), otlp.call({**team, names.COST_CURRENCY: "EUR"}), otlp.failed(team), otlp.call(unpriced), otlp.call()
+    )
     series = scraped(ledger.store)
     both = {"team": "search", "model": "gpt-4.1"}
     assert of(series, "calls_total", **both) == 4

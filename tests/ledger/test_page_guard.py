@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from costspan.ledger.errors import UsageError
+from costspan.ledger.errors import ServerError, UsageError
 from costspan.ledger.page import Page, PageOptions
 from costspan.ledger.page.guard import admission
 from costspan.ledger.serve import Server
@@ -123,7 +123,9 @@ class TestTheToken:
 
 
 class TestHostAndOrigin:
-    @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:80", "", "a@localhost", "[::1"])
+    @pytest.mark.parametrize(
+        "host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:80", "", "a@localhost", "[::1"]
+    )
     def test_a_foreign_host_is_refused(self, open_page: Server, host: str) -> None:
         assert get(open_page, "/", host=host)[0] in (400, 403)
         assert upgrade(open_page, Host=host) in (400, 403)
@@ -199,3 +201,16 @@ def test_the_receiver_takes_nothing_that_a_web_page_can_send_without_asking(
     open_page: Server, otlp: Any, path: str, kind: str
 ) -> None:
     assert otlp.post(open_page.http_port, path, b"{}", kind).status == 415
+
+
+class TestThePort:
+    def test_one_that_is_taken_is_said_with_what_to_do(self, open_page: Server, tmp_path: Path) -> None:
+        second = Server(tmp_path / "second.duckdb", http_port=0, grpc_port=0, page=PageOptions(port=port_of(open_page)))
+        with pytest.raises(ServerError, match="choose another with --page-port"):
+            second.start()
+
+    def test_calls_are_taken_without_a_page_where_nobody_asked_for_that_port(self, open_page: Server, tmp_path: Path) -> None:
+        page = PageOptions(port=port_of(open_page), optional=True)
+        with Server(tmp_path / "second.duckdb", http_port=0, grpc_port=0, page=page) as second:
+            assert second.page is not None
+            assert "is taken" in second.page.absent

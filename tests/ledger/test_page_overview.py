@@ -41,7 +41,9 @@ def test_currencies_are_never_added(ledger: Any, otlp: Any) -> None:
 
 def test_what_is_unknown_is_counted_and_said_never_taken_for_nothing(ledger: Any, otlp: Any) -> None:
     unknown = {names.COST_AMOUNT: None, names.COST_CURRENCY: None}
-    ledger.add(otlp.call({**unknown, names.COST_STATE: names.UNPRICED}), otlp.call({**unknown, names.COST_STATE: names.UNMETERED}))
+    ledger.add(
+        otlp.call({**unknown, names.COST_STATE: names.UNPRICED}), otlp.call({**unknown, names.COST_STATE: names.UNMETERED})
+    )
     found = overview(ledger)
     total = found.total(found.today)
     assert (total.cost, total.unknown) == ({}, 2)
@@ -71,7 +73,9 @@ def test_teams_and_models_stand_by_cost_and_those_without_a_name_are_there(ledge
     assert [(name, total.calls) for name, total in found.by("model", found.today)] == [("gpt-4.1", 3)]
 
 
-@pytest.mark.parametrize(("part", "said"), [(0, "0 %"), (0.0001, "< 0.1 %"), (0.25, "25.0 %"), (0.99999, "> 99.9 %"), (1, "100.0 %")])
+@pytest.mark.parametrize(
+    ("part", "said"), [(0, "0 %"), (0.0001, "< 0.1 %"), (0.25, "25.0 %"), (0.99999, "> 99.9 %"), (1, "100.0 %")]
+)
 def test_a_share_is_never_rounded_to_none_or_all(part: float, said: str) -> None:
     assert shown.share(part) == said
 

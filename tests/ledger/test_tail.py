@@ -133,7 +133,9 @@ def test_the_command_shows_a_line_a_call_and_ends_cleanly(tail: Any, otlp: Any) 
     call = otlp.call({names.TEAM: "search\x1b[2J", names.COST_AMOUNT: 0.25, names.ATTEMPTS: 2})
     header, line = tail(2, call)
     assert header.split() == ["time", "service", "team", "model", "tokens", "cost", "latency", "status"]
-    assert re.search(r"^12:00:00  shop +search\N{REPLACEMENT CHARACTER}\[2J +gpt-4.1 +100 \+ 20 +0.2500 USD +1.00 s  ok, 2 attempts", line)
+    assert re.search(
+        r"^12:00:00  shop +search\N{REPLACEMENT CHARACTER}\[2J +gpt-4.1 +100 \+ 20 +0.2500 USD +1.00 s  ok, 2 attempts", line
+    )
 
 
 def test_json_lines_are_exact(tail: Any, otlp: Any) -> None:

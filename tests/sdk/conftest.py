@@ -10,6 +10,7 @@ pytest.register_assert_rewrite("sdk.scripts")
 
 from costspan.ledger.provider import LocalProvider  # noqa: E402
 from sdk import kit as sdk_kit  # noqa: E402
+from sdk.providers import World  # noqa: E402
 from telemetry_kit import Kit, instrumented  # noqa: E402
 
 
@@ -67,3 +68,24 @@ def told(tracked: Tracked) -> Iterator[Kit]:
     """What costspan emits during the test."""
     with tracked() as kit:
         yield kit
+
+
+# -- the providers of the other SDKs
+@pytest.fixture(scope="session")
+def served_world() -> Iterator[World]:
+    with World(seed=1) as provider:
+        yield provider
+
+
+@pytest.fixture
+def world(served_world: World) -> World:
+    served_world.forget()
+    served_world._app.scripts.clear()
+    return served_world
+
+
+@pytest.fixture(params=["sync", "async"])
+def line(world: World, request: pytest.FixtureRequest) -> Iterator[sdk_kit.Drive]:
+    drive = sdk_kit.Drive(world, request.param == "async")
+    yield drive
+    drive.close()

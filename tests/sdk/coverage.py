@@ -67,8 +67,7 @@ def page(seen: Iterable[Seen], missing: Iterable[str]) -> str:
         rows[one.sdk, one.version].append(one)
     lines = ["| SDK | Version | " + " | ".join(COLUMNS) + " |", "|---|---|" + "---|" * len(COLUMNS)]
     for (sdk, version), tests in sorted(rows.items(), key=lambda row: (row[0][0], _numbers(row[0][1]))):
-        cells = [_cell([one for one in tests if (one.asynchronous if name == "async" else one.column == name)]) for name in COLUMNS]
-        lines.append(f"| {sdk} | {version} | " + " | ".join(cells) + " |")
-    for package in sorted(set(missing)):
-        lines.append(f"| {package} | could not be installed |" + " |" * len(COLUMNS))
+        columns = [[one for one in tests if name in (one.column, "async" if one.asynchronous else "")] for name in COLUMNS]
+        lines.append(f"| {sdk} | {version} | " + " | ".join(map(_cell, columns)) + " |")
+    lines += [f"| {package} | could not be installed |" + " |" * len(COLUMNS) for package in sorted(set(missing))]
     return HEAD + "\n".join(lines) + "\n"

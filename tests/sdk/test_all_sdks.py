@@ -10,6 +10,7 @@ import gc
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from decimal import Decimal
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -29,27 +30,20 @@ SDKS = [pytest.param(sdk, id=type(sdk).__name__) for sdk in installed()]
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning", "ignore::ResourceWarning")
 
 
-@pytest.fixture(scope="module")
-def served_world() -> Iterator[World]:
+@pytest.fixture(scope="module", autouse=True)
+def few_objects_to_look_at() -> Iterator[None]:
+    """Ten SDKs are a million objects, which no collection here needs to go through."""
     gc.collect()
-    gc.freeze()  # ten SDKs are a million objects, which no collection here needs to look at
-    with World(seed=1) as provider:
-        yield provider
+    gc.freeze()
+    yield
     gc.unfreeze()
 
 
-@pytest.fixture
-def world(served_world: World) -> World:
-    served_world.forget()
-    served_world._app.scripts.clear()
-    return served_world
-
-
-@pytest.fixture(params=["sync", "async"])
-def line(world: World, request: pytest.FixtureRequest) -> Iterator[Drive]:
-    drive = Drive(world, request.param == "async")
-    yield drive
-    drive.close()
+@pytest.fixture(autouse=True)
+def waits_are_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """botocore's own back-off; those of others follow from what the reply, or the client, says."""
+    if find_spec("botocore") is not None:
+        monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0.0)
 
 
 @pytest.fixture(params=SDKS)

@@ -188,7 +188,8 @@ def test_a_dead_collector_holds_no_program_up(environ: dict[str, str], tmp_path:
         with ThreadPoolExecutor() as pool:
             ended = list(pool.map(run, (refuses, silent)))
     assert [code for code, _ in ended] == [0, 0]
-    assert max(seconds for _, seconds in ended) < 8  # the flush takes five, the interpreter's own end the rest
+    # The flush takes five, the interpreter's own end the rest, on a busy machine more; unbounded, it would be half a minute.
+    assert max(seconds for _, seconds in ended) < 15
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")

@@ -126,6 +126,14 @@ def test_calls_are_in_the_same_order_on_all_engines(stores: dict[str, Store], so
     assert len(result.rows) == 700
 
 
+@pytest.mark.parametrize("report", ["spend", "models", "latency"])
+def test_percentiles_of_too_many_calls_for_memory_are_the_same(
+    stores: dict[str, Store], report: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("costspan.ledger.stores.postgres_functions.IN_MEMORY_CALLS", -2)
+    assert assert_equal(stores, Question(report, by=("user",))).rows
+
+
 def test_what_a_fetched_response_used_counts_once_on_all_engines(stores: dict[str, Store]) -> None:
     result = assert_equal(stores, Question("spend", by=("response_id",), where=("response_id=resp_background",)))
     ((_, calls, tokens_in, *_),) = result.rows

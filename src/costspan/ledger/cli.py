@@ -46,8 +46,11 @@ def serve(
         int, typer.Option(min=0, max=65535, metavar="PORT", help="Port for OTLP over gRPC; 0 takes a free one.")
     ] = 4317,
     page_port: Annotated[
-        str, typer.Option(metavar="PORT", help="Port of the page and of /metrics; 0 takes a free one, '' shows none.")
-    ] = "8421",
+        str | None,
+        typer.Option(
+            metavar="PORT", help="Port of the page and of /metrics; 0 takes a free one, '' shows none [default: 8421, if free]."
+        ),
+    ] = None,
     no_page: Annotated[bool, typer.Option("--no-page", help="Show no page.")] = False,
     page_host: Annotated[
         str, typer.Option(metavar="ADDRESS", help="Address of the page. On any but loopback, those who open it need the token.")
@@ -63,7 +66,8 @@ def serve(
         ),
     ] = None,
 ) -> None:
-    """Receive calls (OTLP over HTTP and gRPC) into a ledger, and show them. Ctrl-C stops it; all that was acknowledged is kept."""
+    """Receive calls (OTLP over HTTP and gRPC) into a ledger, and show them. Ctrl-C stops it; what was acknowledged is kept."""
+    import gc  # noqa: PLC0415
     import signal  # noqa: PLC0415
     import threading  # noqa: PLC0415
 
@@ -82,17 +86,20 @@ def serve(
         typer.echo(f"OTLP/HTTP  http://{host}:{server.http_port}", err=True)
         typer.echo(f"OTLP/gRPC  {host}:{server.grpc_port}", err=True)
         if server.page is not None:
-            typer.echo(f"page       {server.page.url}", err=True)
+            typer.echo(f"page       {f'none: {server.page.absent}' if server.page.absent else server.page.url}", err=True)
         typer.echo("Ctrl-C stops it.", err=True)
         collect_seldom()
         stop.wait()
         typer.echo("Storing what was received ...", err=True)
+        gc.unfreeze()  # what is never looked through is never let go of, and DuckDB's binding complains of that at the end
 
 
-def _page_options(port: str, host: str, names: list[str] | None, token: str | None) -> "PageOptions | None":
+def _page_options(port: str | None, host: str, names: list[str] | None, token: str | None) -> "PageOptions | None":
     """Where the page is; None where none is wanted, or what it needs is not installed, which is said."""
-    from costspan.ledger.page import PageOptions, missing  # noqa: PLC0415
+    from costspan.ledger.page import PORT, PageOptions, missing  # noqa: PLC0415
 
+    optional = port is None
+    port = str(PORT) if port is None else port
     if not port.strip():
         return None
     if not (port.isascii() and port.isdigit() and int(port) <= 65535):
@@ -100,7 +107,7 @@ def _page_options(port: str, host: str, names: list[str] | None, token: str | No
     if (name := missing()) is not None:
         typer.echo(f"page       none: it needs {name}. Try: pip install 'costspan[page]'", err=True)
         return None
-    return PageOptions(int(port), host, tuple(names or ()), token or None)
+    return PageOptions(int(port), host, tuple(names or ()), token or None, optional)
 
 
 @keys.command("fingerprint")

@@ -137,7 +137,9 @@ def compose(question: Question, by: tuple[str, ...], now: datetime, bands: Seque
         columns += f", {_first_of([f'input_tokens > {bind(band)}' for band in bands], falling=True)} as band"
         columns += f", {_first_of([condition(rule.rpartition('=')[0], bind) for rule in question.rules])} as rule_number"
     # every part is from the tables above; what was typed is in the parameters
-    calls = f"select *, {columns}, cast({SORTS[question.sort]} as double precision) as sort_key from all_calls{_where(conditions)}"  # noqa: S608
+    calls = (
+        f"select *, {columns}, cast({SORTS[question.sort]} as double precision) as sort_key from all_calls{_where(conditions)}"  # noqa: S608
+    )
     # who reads them joins them to calls by all of a call's key: here they only need to be no more than those of the period
     attempts = f"select * from all_attempts{_where([f'call_{text}' for text in period])}"  # noqa: S608
     sql = f"with calls as not materialized ({calls}), attempts as not materialized ({attempts})"

@@ -18,7 +18,7 @@ from costspan.seams.patch import Patched, replace
 
 MODULE: Final = "anthropic._base_client"
 STARTS_SPAN: Final = "start_api_call_span"
-OURS: Final = frozenset(("anthropic.messages.create", "anthropic.messages.count_tokens"))
+OURS: Final = frozenset(("anthropic.messages.create", "anthropic.messages.count_tokens", "anthropic.messages.batches.create"))
 """Names of the SDK's spans of what costspan makes a span of."""
 
 

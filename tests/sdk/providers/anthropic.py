@@ -90,7 +90,7 @@ def answer(path: str, asked: Asked) -> Reply | None:
     if path == "/v1/messages/batches":
         return _batch(asked) if asked.method == "POST" else Reply(body=encode({"data": [], "has_more": False}))
     if path == "/v1/models":
-        model = {"type": "model", "id": "claude-sonnet-4-5", "display_name": "Sonnet", "created_at": "2026-01-01T00:00:00Z"}
+        model = {"type": "model", "id": "claude-sonnet-4-6", "display_name": "Sonnet", "created_at": "2026-01-01T00:00:00Z"}
         return Reply(body=encode({"data": [model], "has_more": False, "first_id": None, "last_id": None}))
     if path == "/v1/files":
         return Reply(body=encode({"data": [], "has_more": False, "first_id": None, "last_id": None}))

@@ -12,18 +12,18 @@ from costspan.ledger.provider.app import App
 from costspan.ledger.provider.asked import Asked, Reply
 from costspan.ledger.provider.bill import Books
 from costspan.ledger.provider.server import make_server
-from sdk.providers import anthropic, cohere, compatible, google, ollama
+from sdk.providers import anthropic, bedrock, cohere, compatible, google, ollama
 from sdk.providers.prices import ALL
 
 KEY_HEADERS = ("authorization", "x-api-key", "x-goog-api-key")
-OWN: dict[str, Any] = {"anthropic": anthropic, "google": google, "cohere": cohere, "ollama": ollama}
+OWN: dict[str, Any] = {"anthropic": anthropic, "google": google, "cohere": cohere, "ollama": ollama, "bedrock": bedrock}
 """By the name in the key; all others speak OpenAI's format."""
 
 
 def asked_of(asked: Asked) -> str:
     """Whose key the request carries: ``groq``; an empty text for OpenAI's own and for none."""
     for name in KEY_HEADERS:
-        key = asked.headers.get(name, "").removeprefix("Bearer ")
+        key = asked.headers.get(name, "").removeprefix("Bearer ").removeprefix("AWS4-HMAC-SHA256 Credential=")
         if key.startswith("sk-") and key.count("-") >= 2:
             return key.split("-")[1]
     return ""

@@ -1,6 +1,7 @@
 """The SDKs that are tested, an adapter each."""
 
 from sdk.sdks.base import Sdk, Stainless
+from sdk.sdks.boto3 import Boto3
 from sdk.sdks.cohere import Cohere
 from sdk.sdks.google import Google
 from sdk.sdks.huggingface import HuggingFace
@@ -14,7 +15,7 @@ __all__ = ["Sdk", "Stainless", "installed"]
 
 ALL: tuple[Sdk, ...] = (
     *(OpenAI(), Anthropic(), Google(), Mistral(), Groq(), Together(), TogetherV1(), Cohere(), Ollama(), HuggingFace()),
-    *(LiteLLM(), LiteLLMOnHttpx(), Fireworks(), Cerebras()),
+    *(LiteLLM(), LiteLLMOnHttpx(), Boto3(), Fireworks(), Cerebras()),
 )
 
 

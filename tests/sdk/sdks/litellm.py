@@ -9,7 +9,7 @@ from sdk.sdks.base import MESSAGES, Sdk
 class LiteLLM(Sdk):
     name = module = "litellm"
     key = provider = "anthropic"
-    model = "claude-sonnet-4-5"
+    model = "claude-sonnet-4-6"
     path = "/v1/messages"
     retries = False
     aiohttp = True

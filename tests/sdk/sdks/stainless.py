@@ -26,7 +26,7 @@ class Anthropic(Stainless):
     name = module = "anthropic"
     key = provider = "anthropic"
     classes = ("Anthropic", "AsyncAnthropic")
-    model = "claude-sonnet-4-5"
+    model = "claude-sonnet-4-6"
     path = "/v1/messages"
     lists = ("models",)
 

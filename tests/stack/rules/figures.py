@@ -1,32 +1,32 @@
 """Caches, prices, telemetry: what each alert waits for."""
 
-from stack.rules.kit import AGE, AGE_B, GPT, HOUR, OPENAI, SHOP, Case, Fired, Rule, calls, of, queue, tokens
+from stack.rules.kit import AGE, AGE_B, GPT, HOUR, OPENAI, SHOP, Case, Fired, Rule, calls, growing, of, queue, tokens
 
 UNPRICED = calls(costspan_cost_state="unpriced")
+
+
+def caching(before: tuple[float, float], now: tuple[float, float]) -> dict[str, str]:
+    """Input tokens in five minutes, and the share that is cached: the day before, and in the last of 49 hours."""
+    return {
+        tokens(): growing((before[0], 576), (now[0], 20)),
+        tokens("cache_read_"): growing((before[0] * before[1], 576), (now[0] * now[1], 20)),
+    }
+
+
 FIGURES: dict[str, Rule] = {
     "CostspanCacheHitDrop": Rule(
         "warning",
         "caching",
         "A prompt's beginning has changed, or caching was lost: the same input costs more.",
         (
-            Case("a little", 25 * HOUR, {tokens(): "0+1e5x310", tokens("cache_read_"): "0+6e4x288 17325000+4.5e4x20"}, step=5),
-            Case("thin traffic", 25 * HOUR, {tokens(): "0+5e4x310", tokens("cache_read_"): "0+3e4x288 8650000+1e4x20"}, step=5),
+            Case("a little", 49 * HOUR, caching((1e5, 0.6), (1e5, 0.45)), step=5),
+            Case("thin now", 49 * HOUR, caching((1e5, 0.6), (8e4, 0.1)), step=5),
+            Case("thin a day ago", 49 * HOUR, caching((8e4, 0.6), (1e5, 0.1)), step=5),
             Case(
-                "thin a day ago",
-                25 * HOUR,
-                {tokens(): "0+5e3x288 1540000+1e5x20", tokens("cache_read_"): "0+4e3x288 1162000+1e4x20"},
-                step=5,
-            ),
-            Case(
-                "by forty in a hundred",
-                25 * HOUR,
-                {tokens(): "0+1e5x310", tokens("cache_read_"): "0+6e4x288 17300000+2e4x20"},
-                (
-                    (
-                        OPENAI_MODEL := {"gen_ai_request_model": "gpt-5"},
-                        "gpt-5 reads 40% less of its input from caches than a day ago",
-                    ),
-                ),
+                "by twenty-five in a hundred",
+                49 * HOUR,
+                caching((1e5, 0.6), (1e5, 0.35)),
+                ((GPT, "gpt-5 reads 25% less of its input from caches than a day ago"),),
                 5,
             ),
             Case(
@@ -120,7 +120,7 @@ TELEMETRY: dict[str, Rule] = {
         "telemetry",
         "Totals stay right; who they belong to is lost in metrics, not in the ledger.",
         (
-            Case("long ago", 60, {of("costspan_label_overflow_total", costspan_label_name="user.id"): "0 3x70"}),
+            Case("twenty minutes ago", 21, {of("costspan_label_overflow_total", costspan_label_name="user.id"): "0 3x70"}),
             Case(
                 "a first value",
                 20,
@@ -134,7 +134,7 @@ TELEMETRY: dict[str, Rule] = {
         "telemetry",
         "The program was not affected; some facts of its calls may be missing.",
         (
-            Case("long ago", 60, {of("costspan_internal_errors_total", costspan_error_where="end"): "0 1x70"}),
+            Case("twenty minutes ago", 21, {of("costspan_internal_errors_total", costspan_error_where="end"): "0 1x70"}),
             Case(
                 "one",
                 20,

@@ -4,6 +4,7 @@ Values are promtool's: ``0+2x60`` begins at 0 and adds 2 a step, sixty times; ``
 unless said.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 Fired = tuple[dict[str, str], str]
@@ -53,19 +54,59 @@ def tokens(kind: str = "", **labels: Any) -> str:
     return of(f"gen_ai_client_inference_usage_{kind}input_tokens_total", gen_ai_token_modality="unknown", **OPENAI, **labels)
 
 
-def duration(total: float, within: float, minutes: int) -> dict[str, str]:
-    """Calls a minute, and those of at most 20.48 seconds."""
+Pieces = tuple[tuple[float, int], ...]
+"""How much a counter grows a step, and for how many steps."""
+
+
+def growing(*pieces: tuple[float, int]) -> str:
+    """A counter from 0 on."""
+    value, parts = 0.0, ["0"]
+    for grows, steps in pieces:
+        parts.append(f"{value + grows:.10g}+{grows:.10g}x{steps - 1}")
+        value += grows * steps
+    return " ".join(parts)
+
+
+def duration(good: Pieces, bad: Pieces) -> dict[str, str]:
+    """Calls that take at most 20.48 seconds, and that take more."""
     metric = "gen_ai_client_inference_duration_seconds"
+    whole = growing(*((one + other, steps) for (one, steps), (other, _) in zip(good, bad, strict=True)))
     return {
-        of(f"{metric}_count"): f"0+{total}x{minutes}",
-        of(f"{metric}_bucket", le="+Inf"): f"0+{total}x{minutes}",
-        of(f"{metric}_bucket", le="20.48"): f"0+{within}x{minutes}",
-        of(f"{metric}_bucket", le="10.24"): f"0+0x{minutes}",
+        of(f"{metric}_count"): whole,
+        of(f"{metric}_bucket", le="+Inf"): whole,
+        of(f"{metric}_bucket", le="20.48"): growing(*good),
+        of(f"{metric}_bucket", le="10.24"): growing(*((0, steps) for _, steps in good)),
     }
 
 
-def outcome(good: str, failed: str) -> dict[str, str]:
-    return {calls(): good, calls(error_type="server_error", costspan_cost_state=None): failed}
+def outcome(good: Pieces, bad: Pieces) -> dict[str, str]:
+    return {calls(): growing(*good), calls(error_type="server_error", costspan_cost_state=None): growing(*bad)}
+
+
+def burning(
+    make: Callable[[Pieces, Pieces], dict[str, str]], hours: int, short: int, least: float, above: float, text: str
+) -> tuple[Case, ...]:
+    """What holds for both burn rates. The long window is in hours, the short one in minutes; `least` is the share to be above."""
+    at = hours * 60 + 10
+
+    def case(title: str, *shares: tuple[float, int], a_minute: float = 10, fired: str = "") -> Case:
+        bad = tuple((a_minute * share, minutes) for share, minutes in shares)
+        good = tuple((a_minute * (1 - share), minutes) for share, minutes in shares)
+        return Case(title, at, make(good, bad), ((SHOP, fired),) if fired else ())
+
+    begun = int(hours * 60 * least * 0.93)
+    before = min(1.0, 3 * least)
+    quiet = ((10, at - 61), (0.8, 70))
+    none = tuple((0.0, minutes) for _, minutes in quiet)
+    return (
+        case("just below", (least * 0.95, at + 10)),
+        case("above", (above, at + 10), fired=f"{above:.0%} {text}"),
+        case("just begun: the long window is below", (0, at - begun), (1, begun + 10)),
+        case("over by now: the short window is below", (before, at - short - 1), (least * 0.9, short + 10)),
+        Case("few calls in the last hour", at, make(none, quiet)),
+        case("few calls, but enough", (1, at + 10), a_minute=0.9, fired=f"100% {text}"),
+        Case("a night without calls", at + 200, make(((10, 60), (0, at + 200)), ((5, 60), (0, at + 200)))),
+    )
 
 
 def total_spend(amount: str) -> tuple[Fired, ...]:

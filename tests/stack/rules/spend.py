@@ -1,6 +1,6 @@
 """What is spent: what each alert waits for."""
 
-from stack.rules.kit import A_DAY, DAY, HOUR, NO_TEAM, ODD, SEARCH, WEEK, Case, Rule, spend, total_spend
+from stack.rules.kit import A_DAY, DAY, HOUR, NO_TEAM, ODD, SEARCH, WEEK, Case, Rule, growing, spend, total_spend
 
 SPEND: dict[str, Rule] = {
     "CostspanSpendHour": Rule(
@@ -87,8 +87,21 @@ SPEND: dict[str, Rule] = {
         (
             Case("grown, but not half of it", 37 * HOUR, {spend(): "0+5x450", spend(model="o3"): "0+0.1x432 47+4x20"}, step=5),
             Case("half of it, as always", 37 * HOUR, {spend(): "0+1x450", spend(model="o3"): "0+4x450"}, step=5),
-            Case("few dollars", 37 * HOUR, {spend(): "0+0.1x450", spend(model="o3"): "0+0.01x432 6+1x20"}, step=5),
+            Case("few dollars", 37 * HOUR, {spend(): "0+0.1x450", spend(model="o3"): growing((0.01, 432), (1.5, 20))}, step=5),
             Case("a nightly batch", 37 * HOUR, {spend(): "0+1x450", spend(model="o3"): "0x144 4+4x11 48x275 52+4x20"}, step=5),
+            Case(
+                "a batch that ran for hours yesterday, at another hour",
+                37 * HOUR,
+                {spend(): "0+1x450", spend(model="o3"): growing((0, 168), (4, 72), (0, 192), (4, 20))},
+                step=5,
+            ),
+            Case(
+                "little above everything",
+                37 * HOUR,
+                {spend(): "0+3x450", spend(model="o3"): growing((0, 144), (0.7, 12), (0, 24), (4.2, 45), (0, 207), (4, 20))},
+                (({"gen_ai_request_model": "o3"}, "Model o3 takes 57.14% of the last hour's spend"),),
+                5,
+            ),
             Case("a first day", 61, {spend(): "0+1x20", spend(model="o3"): "0+4x20"}, step=5),
             Case(
                 "grown",
@@ -98,9 +111,9 @@ SPEND: dict[str, Rule] = {
                 5,
             ),
             Case(
-                "a new one",
+                "a new one, little above the floor",
                 37 * HOUR,
-                {spend(): "0+1x450", spend(model="o3", instance="b"): "_x432 0+4x20"},
+                {spend(): "0+0.5x450", spend(model="o3", instance="b"): "_x432 0+2x20"},
                 (({"gen_ai_request_model": "o3"}, "Model o3 takes 80% of the last hour's spend"),),
                 5,
             ),

@@ -75,8 +75,8 @@ def csv_header(columns: Any = tuple(CALLS)) -> bytes:
 def csv_cell(text: str) -> str:
     """A text as it stands in CSV: no formula, in quotes where it must be."""
     out = io.StringIO()
-    csv.writer(out, lineterminator="").writerow([cell(_TEXT, text)])
-    return out.getvalue()
+    csv.writer(out, lineterminator="\r\n").writerow([cell(_TEXT, text)])  # which it must know, to put line ends in quotes
+    return out.getvalue().removesuffix("\r\n")
 
 
 _TEXT: Final = Column("text", "text")

@@ -21,10 +21,10 @@ from costspan.ledger.audit.chain import DAYS, TRAIL, Entry, Seal, entries, seal_
 from costspan.ledger.audit.days import GRACE, close
 from costspan.ledger.audit.erase import Rule, erase, look
 from costspan.ledger.audit.selection import Slice, Wanted, cursor, plan, read, values
-from costspan.ledger.audit.sessions import changing, reading
+from costspan.ledger.audit.sessions import NONE_HERE, changing, reading
 from costspan.ledger.audit.trail import about, note, without_persons
 from costspan.ledger.audit.verify import Verdict, verify
-from costspan.ledger.errors import ServerError
+from costspan.ledger.errors import ServerError, StoreError
 from costspan.ledger.stores import CLICKHOUSE, Place, Store, open_store, place_of
 
 PATH: Final = "/costspan/audit"
@@ -124,6 +124,8 @@ def answer(store: Store, seal: Seal, body: bytes, *, trail: bool = True) -> byte
         StoreError: the store could not be read or changed.
     """
     request = _as_request(body)
+    if not isinstance(request, Plan | Read | Values | Exported | Note) and not hasattr(store, "transaction"):
+        raise StoreError(NONE_HERE)
     match request:
         case Read():
             return _slice(store, request)

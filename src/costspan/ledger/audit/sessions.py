@@ -151,6 +151,11 @@ class ClickHouseSession:
         raise StoreError("costspan does not write to ClickHouse; the Collector's clickhouse exporter does.")
 
 
+NONE_HERE: Final = (
+    "this ledger is in ClickHouse: calls can be exported from there, but it has no chain of days and no trail (docs/audit.md)."
+)
+
+
 @contextmanager
 def reading(store: Store) -> Generator[Session]:
     """A transaction that sees the store as it is now, whatever is written meanwhile.
@@ -183,4 +188,4 @@ def changing(store: Store) -> Generator[Session]:
         with transaction(alone=True) as connection:
             yield PostgresSession(connection)
     else:
-        raise StoreError("this ledger is in ClickHouse, which has no trail and no days that are closed (docs/audit.md).")
+        raise StoreError(NONE_HERE)

@@ -91,14 +91,14 @@ def answer(asking: Asking) -> Table:
     end = days.last_day(asking) + days.DAY
     rows: list[tuple[date, float, list[Any]]] = []
     untested = 0
+    learn_from = asked_from - limits.learn * days.DAY
+    if (first := days.first(asking, learn_from)) is None:
+        return Table(_COLUMNS, [], _notes(limits, untested))
+    first = min(first, end)
+    window = Window(first, max(asked_from.date(), first), end, asking.now.date())
+    untested = max(0, min((end - window.start).days, DAYS_ENOUGH - (window.start - first).days))
     for field in asking.by or (None,):
-        history = days.read(asking, (field,) if field else (), asked_from - limits.learn * days.DAY, limits.floor)
-        if history.first is None:
-            break
-        first = min(history.first, end)
-        window = Window(first, max(asked_from.date(), first), end, asking.now.date())
-        untested = max(0, min((end - window.start).days, DAYS_ENOUGH - (window.start - first).days))
-        for series in history.series:
+        for series in days.read(asking, (field,) if field else (), learn_from, limits.floor):
             name = (series.group[0] if series.group[0] is not None else f"(no {field})") if field else "all calls"
             for day, size, values in _unusual(series, window, limits):
                 rows.append((day, size, [day.isoformat(), field or "all", name, *values]))

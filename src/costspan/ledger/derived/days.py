@@ -31,23 +31,21 @@ class Series(NamedTuple):
     days: dict[date, Day]
 
 
-class History(NamedTuple):
-    """All groups of a question, and the day of the first call that it is about; None where there is none."""
+def first(asking: Asking, since: datetime) -> date | None:
+    """The day of the question's first call from `since` on; None where there is none."""
+    ((earliest,),) = asking.read("first", _since(asking, (), since)).rows
+    return None if earliest is None else earliest.date()
 
-    series: list[Series]
-    first: date | None
 
-
-def read(asking: Asking, by: tuple[str, ...], since: datetime, floor: Decimal) -> History:
+def read(asking: Asking, by: tuple[str, ...], since: datetime, floor: Decimal) -> list[Series]:
     """The days from `since` to the end of the question's period, of groups that on some day cost `floor` or an unknown amount."""
     calls = _since(asking, by, since)
-    first = min((row[2] for row in asking.read("summary", calls).rows), default=None)
     found: dict[tuple[str | None, ...], Series] = {}
     for row in asking.read("daily", calls, floor=floor).rows:
         group, currency = tuple(row[: len(by)]), row[4]
         series = found.setdefault((*group, currency), Series(group, currency, {}))
         series.days[date.fromisoformat(row[5])] = Day(row[6], row[7] if row[7] is not None else Decimal(0), row[8])
-    return History(list(found.values()), None if first is None else first.date())
+    return list(found.values())
 
 
 def _since(asking: Asking, by: tuple[str, ...], since: datetime) -> Calls:

@@ -86,13 +86,14 @@ def answer(asking: Asking) -> Table:
     today = min(asking.calls.until or now, now).date()
     learn_from = max((asking.calls.since or now).date(), today - _days(asking.question) * days.DAY)
     year = date(today.year, 1, 1)
-    history = days.read(asking, asking.by, days.midnight(min(year, learn_from)), Decimal(0))
+    learnt_from = days.midnight(min(year, learn_from))
     columns = [*asking.groups(), *_COLUMNS]
-    if history.first is None:
+    if (first := days.first(asking, learnt_from)) is None:
         return Table(columns, [], [])
-    window = list(days.span(max(learn_from, history.first), today))
-    rows = [[*series.group, *row] for series in history.series for row in _rows(series, window, today)]
-    return Table(columns, rows, _notes(window, history.first, year))
+    window = list(days.span(max(learn_from, first), today))
+    series = days.read(asking, asking.by, learnt_from, Decimal(0))
+    rows = [[*one.group, *row] for one in series for row in _rows(one, window, today)]
+    return Table(columns, rows, _notes(window, first, year))
 
 
 class Month(NamedTuple):

@@ -151,7 +151,7 @@ def read(asking: Asking, prices: Prices) -> Iterator[Tokens]:
 
 def _tokens(row: dict[str, Any], groups: int, lengths: list[int]) -> Tokens:
     models = tuple(model for model in (row["response_model"], row["request_model"]) if model)
-    who = Who(row["provider"], models, row["response_tier"], bool(row["batch"]), row["place_host"] or "", row["place_team"])
+    who = Who(row["provider"], models, row["response_tier"], bool(row["batched"]), row["place_host"] or "", row["place_team"])
     usage = Usage(**{field: row[column] for field, column in _USAGE.items()})
     return Tokens(
         tuple(row[f"by_{place}"] for place in range(1, groups + 1)),

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urlencode
 
+from costspan.ledger.errors import ServerError
 from costspan.ledger.page.guard import TOKEN, admission
 from costspan.ledger.ports import claim
 from costspan.ledger.recent import Recent
@@ -24,12 +25,14 @@ PORT: Final = 8421
 
 
 class PageOptions(NamedTuple):
-    """Where the page is, and who may see it. Port 0 takes a free one. `names` are host names that it is reached by besides."""
+    """Where the page is, and who may see it. Port 0 takes a free one. `names` are host names that it is reached by besides.
+    What is optional and can't have its port is left out, and all else goes on."""
 
     port: int = PORT
     host: str = "127.0.0.1"
     names: tuple[str, ...] = ()
     token: str | None = None
+    optional: bool = False
 
 
 def missing() -> str | None:
@@ -48,6 +51,8 @@ class Page:
         self._options = options
         self._allowed = admission(options.host, options.names, options.token)
         self.port = options.port
+        self.absent = ""
+        """Why there is no page; empty where there is one."""
         self._server: PageServer | None = None
         self._source: Source | None = None
 
@@ -58,13 +63,19 @@ class Page:
         base = f"http://{f'[{host}]' if ':' in host and not host.startswith('[') else host}:{self.port}/"
         return base if self._allowed.token is None else f"{base}?{urlencode({TOKEN: self._allowed.token})}"
 
-    def claim(self, undo: ExitStack) -> socket.socket:
-        """The socket that it will listen on.
+    def claim(self, undo: ExitStack) -> socket.socket | None:
+        """The socket that it will listen on; None where the page is optional and can't have one.
 
         Raises:
             ServerError: the port can't be had.
         """
-        claimed = undo.enter_context(claim(self._options.host, self._options.port, "--page-port"))
+        try:
+            claimed = undo.enter_context(claim(self._options.host, self._options.port, "--page-port"))
+        except ServerError as error:
+            if not self._options.optional:
+                raise
+            self.absent = str(error)
+            return None
         self.port = claimed.getsockname()[1]
         return claimed
 

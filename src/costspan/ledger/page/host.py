@@ -18,7 +18,7 @@ import uvicorn
 from costspan.ledger.errors import ServerError
 from costspan.ledger.page.guard import Admission, App, Guard
 
-GRACE_SECONDS: Final = 2.0
+GRACE_SECONDS: Final = 1.0
 START_SECONDS: Final = 20.0
 
 
@@ -67,6 +67,7 @@ class _Loop:
     def _end(self, thread: threading.Thread) -> None:
         """Before the interpreter goes: what the thread holds is let go of in order."""
         assert self._loop is not None, "the loop has begun"
+        logging.getLogger("nicegui").setLevel(logging.CRITICAL)  # of windows that are still open there is nothing to say
         with suppress(TimeoutError):
             self.run(self._close()).result(GRACE_SECONDS)
         self._loop.call_soon_threadsafe(self._loop.stop)

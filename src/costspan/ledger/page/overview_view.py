@@ -89,9 +89,7 @@ class OverviewView:
             with Tag("div", classes="cs-panel-head"):
                 Tag("h2", "Latest calls")
                 Tag("a", "All calls", href="/calls")
-            self._calls = Grid("Latest calls", calls_list.columns(), []).empty(
-                "No calls yet. Point a program's OTLP exporter here."
-            )
+            self._calls = Grid("Latest calls", calls_list.columns(), []).empty(NO_CALLS)
         self._show(overview, latest)
         Live(self._source, self._refresh)
 

@@ -79,7 +79,6 @@ def frame(place: str, here: str, title: str) -> None:
     """Header, navigation and footer around a view. `here` is the path of its part."""
     ui.page_title(f"{title} · {TITLE}")
     client = ui.context.client
-    client.content.props('id="main"')
     with client.layout:
         with Tag("header", classes="cs-top") as header, Tag("div", classes="cs-top-in"):
             with Tag("a", classes="cs-brand", href="/"):

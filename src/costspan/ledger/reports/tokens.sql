@@ -4,8 +4,9 @@ with counted as (
         *,
         case when $by_place = 1 then host end as place_host,
         case when $by_place = 1 then team end as place_team,
-        case when cost is null then false else true end as costed,
-        case when cache_read_tokens is null then true else false end as silent,
+        case when batch then 1 else 0 end as batched,
+        case when cost is null then 0 else 1 end as costed,
+        case when cache_read_tokens is null then 1 else 0 end as silent,
         case when input_tokens >= $cacheable then input_tokens - coalesce(cache_read_tokens, 0) - coalesce(cache_write_tokens, 0)
              end as cold
     from calls
@@ -13,7 +14,7 @@ with counted as (
 )
 select
     by_1, by_2, by_3, by_4,
-    provider, request_model, response_model, response_tier, batch, place_host, place_team, operation, currency, costed, silent,
+    provider, request_model, response_model, response_tier, batched, place_host, place_team, operation, currency, costed, silent,
     band, rule_number,
     cast(day as varchar) as date_of,
     count(*) as n_calls,
@@ -33,9 +34,9 @@ select
 from counted
 group by
     by_1, by_2, by_3, by_4,
-    provider, request_model, response_model, response_tier, batch, place_host, place_team, operation, currency, costed, silent,
+    provider, request_model, response_model, response_tier, batched, place_host, place_team, operation, currency, costed, silent,
     band, rule_number, day
 order by
     by_1, by_2, by_3, by_4,
-    provider, request_model, response_model, response_tier, batch, place_host, place_team, operation, currency, costed, silent,
+    provider, request_model, response_model, response_tier, batched, place_host, place_team, operation, currency, costed, silent,
     band, rule_number, day

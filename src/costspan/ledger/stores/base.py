@@ -17,8 +17,8 @@ class Answer(NamedTuple):
 
 class Reader(Protocol):
     """Asks one store. Statements read `all_calls`, `all_attempts` and `numbers_1_to_366` (one column, `n`), may use
-    ``spread(x)`` (an aggregate of floats, of which ``p50(s)``, ``p95(s)`` and ``p99(s)`` are percentiles: to be asked of it before any
-    join, since ClickHouse has no null for it) and ``label_of(labels, $name)``, and say their parameters as ``$name``."""
+    ``spread(x)`` (an aggregate of floats, whose percentiles ``p50(s)``, ``p95(s)`` and ``p99(s)`` are: to be asked of it before
+    any join, since ClickHouse has no null for it) and ``label_of(labels, $name)``, and say their parameters as ``$name``."""
 
     def execute(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Answer:
         """Runs one statement in the reports' common SQL, with its parameters bound.

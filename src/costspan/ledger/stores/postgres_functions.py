@@ -21,7 +21,10 @@ ON_DISK: Final[Mapping[str, Say]] = {
     **_PERCENTILES,
 }
 # percentile_cont itself needs all rows in the order of their groups, which is a sort of all calls
-_IN_MEMORY: Final[Mapping[str, Say]] = {"spread": lambda argument, _: f"costspan.spread_of(array_agg({argument}))", **_PERCENTILES}
+_IN_MEMORY: Final[Mapping[str, Say]] = {
+    "spread": lambda argument, _: f"costspan.spread_of(array_agg({argument}))",
+    **_PERCENTILES,
+}
 
 
 def functions_for(calls: float) -> Mapping[str, Say]:

@@ -1,23 +1,23 @@
 -- What reports see on ClickHouse: CTEs before each statement.
 -- A response fetched again says the same usage again: of the calls that say it, one keeps tokens and cost.
 costspan_fetched_again as (
-    select trace_id, span_id
+    select fetched
     from (
         select
-            trace_id, span_id, operation,
+            fetched,
             row_number() over (
                 partition by response_id order by operation = 'fetch_response', started_at, trace_id, span_id
             ) as place
         from costspan_calls final
         where response_id in (
-                select response_id from costspan_calls where operation = 'fetch_response' and response_id is not null
+                select response_id from costspan_calls where fetched <> '' and response_id is not null
             )
             and (cost is not null or input_tokens is not null or output_tokens is not null)
     ) as said
-    where place > 1 and operation = 'fetch_response'
+    where place > 1 and fetched <> ''
 ),
 costspan_counted as (
-    select *, operation = 'fetch_response' and (trace_id, span_id) in (select trace_id, span_id from costspan_fetched_again) as again
+    select *, fetched <> '' and fetched in (select fetched from costspan_fetched_again) as again
     from costspan_calls final
 ),
 all_calls as (
