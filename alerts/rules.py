@@ -92,16 +92,17 @@ def _model(at: dict[str, float]) -> Iterator[Alert]:
     now = more(spend, "1h", MODEL)
     share = f"{now} / scalar({more(spend, '1h')}) > {at['runaway_share']:g}"
     mean = f"{now} > {times:g} / 24 * {or_zero(more(spend, '24h', MODEL, offset='1h'), now)}"
-    yesterday = f"{now} > {times:g} * {or_zero(more(spend, '1h', MODEL, offset='1d'), now)}"  # a nightly batch is none
+    # neither a nightly batch nor a Monday morning is a trouble
+    usual = [f"{now} > {times:g} * {or_zero(more(spend, '1h', MODEL, offset=back), now)}" for back in ("1d", "1w")]
     known = f"on () count(last_over_time({spend}[1d] offset 1d))"  # on the first day every model is new
     yield Alert(
         "CostspanRunawayModel",
         "critical",
         "model",
-        f"{share} and {mean} and {yesterday} and {now} > {at['runaway_floor_usd']:g} and {known}",
+        f"{share} and {mean} and {' and '.join(usual)} and {now} > {at['runaway_floor_usd']:g} and {known}",
         0,
         f"Model {A_MODEL} takes {SHARE} of the last hour's spend",
-        f"And more than {times:g} times what it took in a mean hour of the day before, and in this hour yesterday.",
+        f"And more than {times:g} times what it took in a mean hour of the day before, in this hour yesterday, and last week.",
     )
 
 

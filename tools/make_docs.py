@@ -23,6 +23,7 @@ from costspan.ledger.cli import app
 from costspan.ledger.demo.command import demo
 from costspan.ledger.query import FIELDS
 from costspan.ledger.report import REPORTS
+from costspan.ledger.tail_cli import tail
 from costspan.prices import override_file
 from costspan.wire import compatible, hosts, routes
 
@@ -182,12 +183,17 @@ def report_rows() -> Iterator[tuple[str, str, str]]:
 # -- help
 
 
+def _alone(function: Callable[..., None]) -> Any:
+    """A command made of a function."""
+    app = typer.Typer(rich_markup_mode=None, add_completion=False)
+    app.command()(function)
+    return typer.main.get_command(app)
+
+
 def commands() -> Iterator[tuple[str, Any]]:
     """Every command that can be run, by its full name: those that import when they run, from where they are."""
     prices = typer.main.get_command(prices_cli.app)
-    alone = typer.Typer(rich_markup_mode=None, add_completion=False)
-    alone.command()(demo)
-    mounted = {"prices": prices, "demo": typer.main.get_command(alone)}
+    mounted = {"prices": prices, "demo": _alone(demo), "tail": _alone(tail)}
     waiting: list[tuple[str, Any]] = [("costspan", typer.main.get_command(app))]
     while waiting:
         name, command = waiting.pop(0)

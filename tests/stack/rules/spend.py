@@ -83,7 +83,7 @@ SPEND: dict[str, Rule] = {
     "CostspanRunawayModel": Rule(
         "critical",
         "model",
-        "And more than 5 times what it took in a mean hour of the day before, and in this hour yesterday.",
+        "And more than 5 times what it took in a mean hour of the day before, in this hour yesterday, and last week.",
         (
             Case("grown, but not half of it", 37 * HOUR, {spend(): "0+5x450", spend(model="o3"): "0+0.1x432 47+4x20"}, step=5),
             Case("half of it, as always", 37 * HOUR, {spend(): "0+1x450", spend(model="o3"): "0+4x450"}, step=5),
@@ -93,6 +93,12 @@ SPEND: dict[str, Rule] = {
                 "a batch that ran for hours yesterday, at another hour",
                 37 * HOUR,
                 {spend(): "0+1x450", spend(model="o3"): growing((0, 168), (4, 72), (0, 192), (4, 20))},
+                step=5,
+            ),
+            Case(
+                "a Monday morning",
+                WEEK + DAY + HOUR,
+                {spend(): "0+1x2400", spend(model="o3"): growing((0, 288), (4, 12), (0, 2004), (4, 20))},
                 step=5,
             ),
             Case(
