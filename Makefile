@@ -49,7 +49,7 @@ wheel-test: wheel
 
 # The real SDKs, oldest and newest of each major version, against the wheel.
 sdk-test: wheel $(VENV)/.test
-	$(BIN)/python tests/sdk/matrix.py --wheel "$$(ls dist/*.whl)"
+	$(BIN)/python tests/sdk/matrix.py --wheel "$$(ls dist/*.whl)" --write docs/coverage.md
 
 # Real frameworks above the real SDKs, against the wheel.
 framework-test: wheel

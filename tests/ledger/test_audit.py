@@ -6,12 +6,14 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from costspan import names
 from costspan.ledger.audit.chain import DAYS, KEYED, TRAIL, Seal, canonical, entries
 from costspan.ledger.audit.days import close
 from costspan.ledger.audit.keeper import Keeper
+from costspan.ledger.audit.requests import Verify, answer
 from costspan.ledger.audit.sessions import reading
 from costspan.ledger.audit.trail import is_person, new_person, without_persons
 from costspan.ledger.errors import UsageError
@@ -207,6 +209,14 @@ def test_without_the_secret_links_and_digests_are_still_checked_and_that_is_said
     assert any(KEYED in note and "by their links only" in note for note in verdict.notes)
     sealed.run("update calls set cost = 9 where started_at = timestamp '2026-11-18 12:00:03'")
     assert {problem.day for problem in sealed.verify(seal=Seal(None)).problems} == {FIRST}
+
+
+def test_without_the_secret_nothing_is_added_to_a_sealed_trail(sealed: Audited) -> None:
+    before = sealed.rows("select count(*) from audit_trail")
+    with pytest.raises(UsageError, match="set COSTSPAN_AUDIT_SECRET"):
+        close(sealed.store, Seal(None), "someone", at=AFTER, say=True)
+    answer(sealed.store, Seal(None), msgspec.json.encode(Verify("anyone")))
+    assert sealed.rows("select count(*) from audit_trail") == before
 
 
 def test_a_secret_that_is_given_later_vouches_for_what_was_there(audited: Audited) -> None:

@@ -5,6 +5,7 @@ import http.client
 import os
 import re
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -201,6 +202,13 @@ def test_the_receiver_takes_nothing_that_a_web_page_can_send_without_asking(
     open_page: Server, otlp: Any, path: str, kind: str
 ) -> None:
     assert otlp.post(open_page.http_port, path, b"{}", kind).status == 415
+
+
+def test_what_is_not_installed_is_said_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "nicegui", None)
+    server = Server(tmp_path / "ledger.duckdb", http_port=0, grpc_port=0, page=PageOptions(port=0))
+    with pytest.raises(ServerError, match=r"the page needs nicegui: pip install 'costspan\[page\]'"):
+        server.start()
 
 
 class TestThePort:

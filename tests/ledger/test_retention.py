@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -245,3 +246,31 @@ def _check(path: Path, expected: tuple[int, ...]) -> None:
     assert counts(kept) == expected
     assert kept.verify().problems == []
     store.close()
+
+
+@pytest.mark.parametrize("fields", [(), tuple(PERSONAL)])
+def test_calls_are_stored_while_others_are_erased(audited: Audited, ledger: Any, otlp: Any, fields: tuple[str, ...]) -> None:
+    """A call of today comes between the deletion and its commit, and both are kept."""
+    today = (datetime.now(UTC) - datetime(2026, 11, 18, 12, tzinfo=UTC)).total_seconds()
+    with audited.store.transaction(alone=True) as cursor:
+        cursor.execute("delete from calls where user_id = 'ann'" if not fields else "update calls set user_id = null")
+        ledger.add(otlp.call({"user.id": "new"}, seconds=today))
+    assert audited.rows("select count(*) from calls where user_id = 'new'") == [(1,)]
+    assert audited.rows("select count(*) from calls where user_id = 'ann'") == [(0,)]
+
+
+def test_a_call_of_the_past_waits_for_what_is_being_erased_and_is_then_late(audited: Audited, ledger: Any, otlp: Any) -> None:
+    started, stored = threading.Event(), threading.Event()
+
+    def add() -> None:
+        started.set()
+        ledger.add(otlp.call(attributes(0), seconds=at(0, 700)))
+        stored.set()
+
+    sender = threading.Thread(target=add)
+    with audited.store.transaction(alone=True):
+        sender.start()
+        assert started.wait(5)
+        assert not stored.wait(0.2)
+    sender.join()
+    assert audited.rows("select count(*) from audit_late") == [(1,)]

@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 TOOLS = ("hypothesis>=6.120", "opentelemetry-distro>=0.66b0", "pytest>=8.3", "pytest-timeout>=2.3")
 SERVER = ("uvicorn>=0.34",)
 """Of the extra `ledger`, all that the local provider needs."""
-SDKS = ("tests/sdk/test_all_sdks.py", "tests/sdk/test_counted_once.py")
+SDKS = ("tests/sdk/test_all_sdks.py", "tests/sdk/test_anthropic_spans.py")
 OLD_HTTPX = "httpx>=0.27,<0.28"
 """Releases of these SDKs before the end of 2024 pass an argument that httpx 0.28 refuses."""
 
@@ -56,7 +56,7 @@ def groups() -> dict[str, Group]:
         "openai-2.x": Group(("openai>=2,<3", "httpx>=0.27,<1"), all_of_it),
         "openai-3.0.0": Group(("openai==3.0.0", "httpx>=0.27,<1"), all_of_it),
         "openai-newest": Group(("openai>=3", "aiohttp>=3.9", "requests>=2.31", "boto3>=1.35", "aiobotocore>=2.15"), all_of_it),
-        "newest": Group((*OTHERS, "openai>=3", "anthropic>=2", "google-genai>=3", "huggingface_hub>=2")),
+        "newest": Group((*OTHERS, "openai>=3", "anthropic>=2", "google-genai>=3", "huggingface_hub>=2", "boto3>=1.40")),
         "newest-litellm": Group(("litellm>=1.100", "openai>=1.30")),
         "first-of-major": Group(
             (
@@ -79,8 +79,17 @@ def groups() -> dict[str, Group]:
         "oldest": Group(
             (
                 *("anthropic==0.40.0", "groq==0.9.0", "mistralai==1.0.0", "cohere==5.5.0", "ollama==0.3.0", OLD_HTTPX),
-                *("cerebras-cloud-sdk==1.0.0", "huggingface_hub==0.30.0", "openai==1.30.0", "aiohttp>=3.9"),
+                *("cerebras-cloud-sdk==1.0.0", "huggingface_hub==0.30.0", "openai==1.30.0", "aiohttp>=3.9", "boto3==1.35.0"),
             )
+        ),
+        "beside-others": Group(
+            (
+                *("openai>=2,<3", "httpx>=0.27,<1", "requests>=2.31", "aiohttp>=3.9"),
+                *("opentelemetry-instrumentation-genai-openai>=1.3b0", "opentelemetry-instrumentation-openai>=0.62"),
+                *("openinference-instrumentation-openai>=0.1.66", "opentelemetry-instrumentation-httpx>=0.66b0"),
+                *("opentelemetry-instrumentation-requests>=0.66b0", "opentelemetry-instrumentation-aiohttp-client>=0.66b0"),
+            ),
+            ("tests/sdk/test_counted_once.py",),
         ),
         "oldest-two": Group(("google-genai==1.0.0", "together==1.3.0", "litellm==1.60.0", "openai>=1.30", "aiohttp>=3.9")),
     }

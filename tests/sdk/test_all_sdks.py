@@ -1,4 +1,4 @@
-"""The real SDKs of all providers, sync and async, against a local provider that speaks to each as its own does and keeps the bill.
+"""The real SDKs of all providers, sync and async: a local provider speaks to each as its own does, and keeps the bill.
 
 `matrix.py` runs this against the oldest and the newest version of each, and makes docs/coverage.md of what was seen: each test
 says for which SDK and which of its columns it stands.
@@ -7,6 +7,7 @@ says for which SDK and which of its columns it stands.
 import asyncio
 import dataclasses
 import gc
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from decimal import Decimal
@@ -117,6 +118,7 @@ def settle(told: Kit, line: Drive, sdk: Sdk) -> None:
             line(asyncio.sleep(0))
 
 
+CLOCK = re.compile(r"\w{3}, \d+ \w{3} \d{4} [\d:]+ GMT")
 VOLATILE = ("date", "elapsed", "duration", "_response_ms")
 
 
@@ -142,7 +144,7 @@ def outcome(run: Callable[[], Any], without: tuple[str, ...]) -> Any:
         return data(run(), without)
     except Exception as error:
         facts = {name: getattr(error, name, None) for name in ("status_code", "code", "message", "body")}
-        return type(error), str(error), data(facts, without)
+        return type(error), CLOCK.sub("", str(error)), data(facts, without)
 
 
 def same(line: Drive, tracked: Tracking, sdk: Sdk, call: Callable[[Any], Any], prepare: Callable[[], None] = lambda: None) -> Any:
@@ -294,4 +296,3 @@ def test_calls_that_use_no_model_make_no_span(sdk: Sdk, line: Drive, tracked: Tr
         assert not told.spans()
         assert not [name for name in told.metrics() if name.startswith("gen_ai")]
     assert len(line.provider.requests) >= len(calls)
-

@@ -49,9 +49,7 @@ def test_a_reply_that_nobody_can_read_on_is_ended_while_it_is_still_open(drive: 
     assert said["costspan.cost.state"] == "priced"
 
 
-def test_a_reply_that_is_dropped_late_took_until_its_last_chunk(
-    drive: Drive, reply: Any, told: Kit, library: ModuleType
-) -> None:
+def test_a_reply_that_is_dropped_late_took_until_its_last_chunk(drive: Drive, reply: Any, told: Kit, library: ModuleType) -> None:
     if library.__name__ == "httpx2":
         pytest.skip("it closes what nobody can read on")
     chunks = reply.aiter_raw() if drive.asynchronous else reply.iter_raw()

@@ -127,7 +127,7 @@ def compose(question: Question, by: tuple[str, ...], now: datetime, bands: Seque
     period = [f"started_at {sign} {bind(end)}" for sign, end in ((">=", since), ("<", until)) if end]
     conditions += period
     if question.failed:
-        conditions.append("failed = 1")
+        conditions.append("error_type is not null")
     if question.sort not in SORTS:
         raise unknown("--sort", question.sort, SORTS)
     groups = [f"cast({group(name, bind)} as varchar)" for name in by]

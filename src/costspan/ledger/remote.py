@@ -77,7 +77,7 @@ def ask(store: Path, question: Question) -> Result | None:
     return None if answer is None else judge(store, answer, from_wire)
 
 
-def post(store: Path, path: str, body: bytes) -> tuple[int, bytes] | None:
+def post(store: Path, path: str, body: bytes, timeout: float = TIMEOUT_SECONDS) -> tuple[int, bytes] | None:
     """Status and body of what the server on `store` answers; None where none runs. A dead server's file is removed.
 
     Raises:
@@ -87,7 +87,7 @@ def post(store: Path, path: str, body: bytes) -> tuple[int, bytes] | None:
         return None
     connection, address = reached
     try:
-        connection.sock.settimeout(TIMEOUT_SECONDS)
+        connection.sock.settimeout(timeout)
         headers = {"content-type": "application/json", "authorization": f"Bearer {address.token}"}
         connection.request("POST", path, body, headers)
         response = connection.getresponse()

@@ -1,4 +1,4 @@
-"""The local provider in the words of other providers: their paths, replies, streams and error bodies, on one socket, with one bill."""
+"""The local provider in the words of others: their paths, replies, streams and error bodies, on one socket, with one bill."""
 
 from sdk.providers.world import World
 

@@ -30,9 +30,7 @@ def _chat(asked: Asked) -> Reply:
         return Reply(body=encode(body), charge=charge)
     opening = {"role": "assistant", "content": [], "tool_plan": "", "tool_calls": [], "citations": []}
     start = {"message": {"content": {"type": "text", "text": ""}}}
-    deltas = [
-        {"type": "content-delta", "index": 0, "delta": {"message": {"content": {"text": piece}}}} for piece in pieces
-    ]
+    deltas = [{"type": "content-delta", "index": 0, "delta": {"message": {"content": {"text": piece}}}} for piece in pieces]
     events: list[dict[str, Any]] = [
         {"type": "message-start", "id": name, "delta": {"message": opening}},
         {"type": "content-start", "index": 0, "delta": start},

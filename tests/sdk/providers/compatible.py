@@ -17,7 +17,10 @@ PATHS = {
     "embeddings": others.embeddings,
 }
 LISTS: dict[str, dict[str, Any]] = {
-    "models": {"object": "list", "data": [{"id": "m", "object": "model", "created": 1, "owned_by": "x", "type": "base", "capabilities": {}}]},
+    "models": {
+        "object": "list",
+        "data": [{"id": "m", "object": "model", "created": 1, "owned_by": "x", "type": "base", "capabilities": {}}],
+    },
     "files": {"object": "list", "data": [], "total": 0},
     "fine_tuning/jobs": {"object": "list", "data": [], "total": 0},
     "fine-tunes": {"data": []},

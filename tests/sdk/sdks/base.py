@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from contextlib import closing
 from importlib import import_module, metadata
-from typing import Any
+from typing import Any, ClassVar
 
 from sdk.kit import Drive
 from sdk.providers import World
@@ -39,7 +39,7 @@ class Sdk:
     """Fields that it makes up itself, from a clock or a die."""
     more_input = 0
     """Tokens that the provider states and doesn't bill."""
-    retry_headers = {"retry-after-ms": "5"}
+    retry_headers: ClassVar = {"retry-after-ms": "5"}
     raw: Callable[[Drive, Any], Any] | None = None
     """A plain call whose HTTP response the program gets too."""
     raw_stream: Callable[[Drive, Any], Any] | None = None

@@ -1,4 +1,4 @@
-"""google-genai. Up to 1.7 or so its plain client ran on requests, then on httpx; from 3 on on httpx2, or on aiohttp where that is there."""
+"""google-genai: first on requests, then on httpx, from 3 on on httpx2; its asynchronous client on aiohttp where that is there."""
 
 from collections.abc import Callable
 from typing import Any
@@ -27,7 +27,9 @@ class Google(Sdk):
 
         options: dict[str, Any] = {"base_url": drive.provider.root_url, "api_version": "v1beta"}
         if self.retries:
-            options["retry_options"] = types.HttpRetryOptions(attempts=retries + 1, initial_delay=0.01, max_delay=0.02, jitter=0.001)
+            options["retry_options"] = types.HttpRetryOptions(
+                attempts=retries + 1, initial_delay=0.01, max_delay=0.02, jitter=0.001
+            )
         return genai.Client(api_key=self.api_key, http_options=types.HttpOptions(**options))
 
     def _models(self, drive: Drive, client: Any) -> Any:

@@ -1,4 +1,4 @@
-"""litellm: its plain calls go over httpx, its asynchronous ones over its own transport of aiohttp under httpx, where it has that."""
+"""litellm: plain calls go over httpx, asynchronous ones over its own transport of aiohttp under httpx, where it has that."""
 
 from typing import Any
 

@@ -95,8 +95,23 @@ def head(session: Session, table: Table) -> Head:
     return Head(*found[0]) if found else Head(0, GENESIS)
 
 
+def needs_secret(session: Session, seal: Seal) -> bool:
+    """Whether the trail is sealed by a secret, and `seal` has none."""
+    found = session.rows("select seal from audit_trail order by number desc limit 1")
+    return bool(found) and found[0][0].startswith(KEYED) and seal.name == PLAIN
+
+
 def append(session: Session, table: Table, seal: Seal, fields: Mapping[str, Any]) -> Head:
-    """Adds an entry after the last one. No one else may do so in the meantime: see `sessions.changing`."""
+    """Adds an entry after the last one. No one else may do so in the meantime: see `sessions.changing`.
+
+    Raises:
+        UsageError: those before were made with a secret, and there is none here.
+    """
+    if needs_secret(session, seal):
+        raise UsageError(
+            "the trail of this ledger is sealed by a secret: set COSTSPAN_AUDIT_SECRET to it. "
+            "An entry without it would read as a forgery to who has it."
+        )
     last = head(session, table)
     entry: Entry = dict.fromkeys(COLUMNS[table]) | dict(fields)
     entry |= {"number": last.number + 1, "seal": seal.name, "previous": last.entry}

@@ -9,7 +9,7 @@ from costspan.ledger.audit.chain import Seal
 from costspan.ledger.audit.days import close
 from costspan.ledger.audit.sessions import changing
 from costspan.ledger.audit.trail import note, this_actor
-from costspan.ledger.errors import StoreError
+from costspan.ledger.errors import LedgerError
 from costspan.ledger.stores.base import Store
 
 FIRST_SECONDS: Final = 60.0
@@ -55,7 +55,7 @@ class Keeper:
             wait = self._every
             try:
                 closed = close(self._store, self._seal, self._actor, stopping=self._stopping.is_set)
-            except StoreError as error:
+            except LedgerError as error:
                 _log.error("costspan: days not closed, it is tried again: %s", error)
                 continue
             for day in closed.refused:

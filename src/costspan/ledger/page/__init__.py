@@ -83,8 +83,10 @@ class Page:
         """Shows the ledger there.
 
         Raises:
-            ServerError: it did not start.
+            ServerError: it did not start, or what it needs is not installed.
         """
+        if (name := missing()) is not None:
+            raise ServerError(f"the page needs {name}: pip install 'costspan[page]'")
         from costspan.ledger.page.host import PageServer  # noqa: PLC0415 - imports what the extra brings
         from costspan.ledger.page.source import Source  # noqa: PLC0415
 

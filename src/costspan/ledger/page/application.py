@@ -84,9 +84,8 @@ def _add_files(parent: FastAPI) -> None:
             return PlainTextResponse(f"{error}\n", 400)
         except LedgerError as error:
             return PlainTextResponse(f"{error}\n", 503)
-        headers = {"content-disposition": f'attachment; filename="{name}.csv"', "cache-control": "no-store"}
-        if result.more:
-            headers["x-costspan-cut-at"] = str(report_view.FILE_ROWS)
+        file = f"{name}-first-{report_view.FILE_ROWS}-rows.csv" if result.more else f"{name}.csv"
+        headers = {"content-disposition": f'attachment; filename="{file}"', "cache-control": "no-store"}
         return Response(as_csv(result), media_type="text/csv; charset=utf-8", headers=headers)
 
     del style, metrics, csv  # their routes hold them

@@ -82,14 +82,14 @@ def columns(sort: str = "", link: Callable[[str], str] | None = None) -> list[di
 
     return [
         {"label": "Time", "head": True, **sorting("time")},
-        {"label": "Model"},
+        {"label": "Model", "name": True},
         {"label": "Cost", "number": True, **sorting("cost")},
         {"label": "Status"},
         {"label": "Latency", "number": True, **sorting("latency")},
         {"label": "Tokens in", "number": True, "wide": True},
         {"label": "Tokens out", "number": True, "wide": True},
-        {"label": "Service"},
-        {"label": "Team"},
+        {"label": "Service", "name": True},
+        {"label": "Team", "name": True},
     ]
 
 

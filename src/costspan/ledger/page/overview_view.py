@@ -23,7 +23,7 @@ TOP: Final = 8
 LATEST: Final = 8
 NO_CALLS: Final = "No calls yet: point a program's OTLP exporter at this server."
 _GROUPS: Final = [
-    {"label": "Name", "head": True},
+    {"label": "Name", "head": True, "name": True},
     {"label": "Cost", "number": True},
     {"label": "Calls", "number": True},
     {"label": "Failed", "number": True, "wide": True},
@@ -140,7 +140,9 @@ class OverviewView:
             drawn.update()
         for kind, grid in (("team", self._teams), ("model", self._models)):
             grid.show(_groups(overview, kind, period, self._period))
-        self._doubts.text = shown.doubts(over)
+        several = overview.currencies(period)
+        bars = f" Bars are shares of {several[0]}." if len(several) > 1 else ""
+        self._doubts.text = shown.doubts(over) + bars
         self._calls.show([calls_list.row(call) for call in latest])
         now = datetime.now(UTC)
         self._state.text = f"Live, updated {now:%H:%M:%S} UTC"

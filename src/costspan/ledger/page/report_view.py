@@ -146,6 +146,9 @@ def _table(result: Result) -> None:
     columns = [place for place in range(len(result.columns)) if _told(result, place)]
     heads = [_head(result.columns[place], place) for place in columns]
     rows = [[_cell(result, result.columns[place], row[place]) for place in columns] for row in result.rows]
+    if result.report == "calls":
+        for cells, call in zip(rows, result.as_dicts(), strict=True):
+            cells[0]["href"] = shown.call_address(call)
     with Tag("section", classes="cs-panel"):
         with Tag("div", classes="cs-panel-head"):
             Tag("h2", f"{len(rows):,}{'+' if result.more else ''} {'row' if len(rows) == 1 else 'rows'}")

@@ -3,7 +3,7 @@
 with repeated as (
     select fingerprint as again
     from calls
-    where fingerprint is not null and failed = 0 and ended is null and operation <> 'fetch_response'
+    where fingerprint is not null and error_type is null and ended is null and operation <> 'fetch_response'
     group by fingerprint
     having count(*) > 1
 ),
@@ -12,7 +12,7 @@ answered as (
         by_1, by_2, by_3, by_4, currency, cost, total_tokens, fingerprint, at_us,
         lag(at_us, 1, 0) over (partition by provider, endpoint, fingerprint order by at_us, trace_id, span_id) as before_us
     from calls
-    where fingerprint in (select again from repeated) and failed = 0 and ended is null and operation <> 'fetch_response'
+    where fingerprint in (select again from repeated) and error_type is null and ended is null and operation <> 'fetch_response'
 ),
 parts as (
     select

@@ -7,7 +7,7 @@ messages as (
     select
         by_1, by_2, by_3, by_4, error_type, http_status, error_message, count(*) as n_same, max(started_at) as last_same
     from calls
-    where failed = 1
+    where error_type is not null
     group by by_1, by_2, by_3, by_4, error_type, http_status, error_message
 ),
 failures as (

@@ -10,7 +10,7 @@ spreads as (
         sum(case when latency > 0 then output_tokens end) as said,
         sum(case when output_tokens is not null then latency end) as talking
     from calls
-    where failed = 0 and ended is null
+    where error_type is null and ended is null
     group by by_1, by_2, by_3, by_4
 ),
 answered as (

@@ -204,7 +204,8 @@ class DuckDBStore:
         """A connection of its own in one transaction, undone where anything fails. With `alone`, no other such one runs beside
         it, and no call of a day that is over is added."""
         with self._past if alone else nullcontext(), self.reader() as reader:
-            self._make_log()
+            if alone:
+                self._make_log()
             reader.cursor.execute("begin")
             yield reader.cursor
             reader.cursor.execute("commit")

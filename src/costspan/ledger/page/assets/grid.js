@@ -30,7 +30,7 @@ export default {
     </div>`,
   methods: {
     classes(column) {
-      return [column.number ? "cs-number" : "", column.wide ? "cs-wide" : "", column.long ? "cs-long" : ""];
+      return [column.number ? "cs-number" : "", column.wide ? "cs-wide" : "", column.long ? "cs-long" : "", column.name ? "cs-name" : ""];
     },
   },
 };
