@@ -12,7 +12,7 @@ HEAD = """# SDKs seen
 
 Made by `make sdk-test`, which installs each of these versions, runs the tests against a local provider that speaks as each SDK's
 own does, and compares with that provider's bill. A number is how many tests passed; `-` is what the SDK doesn't have in this
-version (or, under *retry*, doesn't do itself).
+version (or, under *retry*, doesn't do itself). Supported is what stands here without a failure, and what lies between.
 
 | Column | One test at least for each of the synchronous and the asynchronous client |
 |---|---|
@@ -30,6 +30,7 @@ version (or, under *retry*, doesn't do itself).
 class Seen(NamedTuple):
     """One test that stands for a column."""
 
+    test: str
     sdk: str
     version: str
     column: str
@@ -45,15 +46,17 @@ def read(report: Path) -> list[Seen]:
         if "sdk" not in said or case.find("skipped") is not None:
             continue
         passed = case.find("failure") is None and case.find("error") is None
-        found.append(Seen(said["sdk"], said["version"], said["column"], said["clients"] == "async", passed))
+        found.append(Seen(case.get("name", ""), said["sdk"], said["version"], said["column"], said["clients"] == "async", passed))
     return found
 
 
 def _cell(tests: Sequence[Seen]) -> str:
-    passed = sum(one.passed for one in tests)
-    if not tests:
+    """Each test once, though a version may have been installed in several environments."""
+    run = {one.test for one in tests}
+    failed = {one.test for one in tests if not one.passed}
+    if not run:
         return "-"
-    return str(passed) if passed == len(tests) else f"**{len(tests) - passed} of {len(tests)} failed**"
+    return f"**{len(failed)} of {len(run)} failed**" if failed else str(len(run))
 
 
 def _numbers(version: str) -> tuple[int, ...]:

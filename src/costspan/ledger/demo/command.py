@@ -24,6 +24,7 @@ from costspan.ledger.demo.answers import Answers, Sent, commands
 from costspan.ledger.demo.drive import DemoError, Provider, Workers, write_settings
 from costspan.ledger.demo.task import Task
 from costspan.ledger.errors import LedgerError
+from costspan.ledger.page import PageOptions
 from costspan.ledger.serve import GRPC_PORT, HTTP_PORT, Server
 
 INTERRUPTED = 130
@@ -80,8 +81,12 @@ class _Demo:
     def run(self, *, keep: bool, kept: bool) -> bool:
         """Plays the scene, prints the answers; whether ledger and bill agree."""
         begun = time.monotonic()
-        with Server(self.store, http_port=free(HTTP_PORT), grpc_port=free(GRPC_PORT)) as server, Provider(self.seed) as provider:
+        page = PageOptions(optional=True) if keep else None
+        ledger = Server(self.store, http_port=free(HTTP_PORT), grpc_port=free(GRPC_PORT), page=page)
+        with ledger as server, Provider(self.seed) as provider:
             typer.echo(f"Ledger at http://127.0.0.1:{server.http_port}, provider at {provider.url}.", err=True)
+            if server.page is not None:
+                typer.echo(f"Page: {server.page.absent or server.page.url}", err=True)
             sent = self._drive(server, provider)
             answers = Answers(server.report, self.run_id, self.now, self.now, self.days)
             for line in answers.lines():

@@ -29,7 +29,7 @@ class Tag(TextElement):
 
 
 class Grid(Element, component="assets/grid.js"):
-    """A table. A column is ``{"label", "number", "head", "name", "wide", "long", "href", "sorted"}``, a cell is one of `page.shown`."""
+    """A table of columns ``{"label", "number", "head", "name", "wide", "long", "href", "sorted"}``, a cell as in `page.shown`."""
 
     def __init__(self, caption: str, columns: Sequence[dict[str, Any]], rows: Sequence[Sequence[dict[str, Any]]]) -> None:
         super().__init__()

@@ -1,9 +1,10 @@
 -- A duplicate is an answered call whose request was answered before, within the window. Repeats of a failed call are retries.
+-- `failed = 0`, not `error_type is null`: PostgreSQL takes it for rare, and so sorts in parallel, in a quarter of the time.
 -- Most requests are made once, so those that are not are sought out before the calls are put in order.
 with repeated as (
     select fingerprint as again
     from calls
-    where fingerprint is not null and error_type is null and ended is null and operation <> 'fetch_response'
+    where fingerprint is not null and failed = 0 and ended is null and operation <> 'fetch_response'
     group by fingerprint
     having count(*) > 1
 ),
@@ -12,7 +13,7 @@ answered as (
         by_1, by_2, by_3, by_4, currency, cost, total_tokens, fingerprint, at_us,
         lag(at_us, 1, 0) over (partition by provider, endpoint, fingerprint order by at_us, trace_id, span_id) as before_us
     from calls
-    where fingerprint in (select again from repeated) and error_type is null and ended is null and operation <> 'fetch_response'
+    where fingerprint in (select again from repeated) and failed = 0 and ended is null and operation <> 'fetch_response'
 ),
 parts as (
     select

@@ -1,0 +1,2 @@
+-- When the first call was.
+select min(started_at) as first_call from calls
