@@ -16,13 +16,13 @@ ASK: dict[str, Any] = {"model": "gpt-4.1", "messages": HELLO}
 
 
 def httpx_over_aiohttp() -> Any:
-    import httpx
+    httpx = pytest.importorskip("httpx")
 
     return httpx.AsyncClient(transport=pytest.importorskip("httpx_aiohttp").AiohttpTransport())
 
 
 def litellms_transport() -> Any:
-    import httpx
+    httpx = pytest.importorskip("httpx")
 
     transports = pytest.importorskip("litellm.llms.custom_httpx.aiohttp_transport")
     return httpx.AsyncClient(transport=transports.LiteLLMAiohttpTransport(client=aiohttp.ClientSession))

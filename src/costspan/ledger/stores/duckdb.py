@@ -42,8 +42,8 @@ _NOTE_LATE: Final = (
     + """ and not exists (
         select 1 from calls as c
         where c.started_at between make_timestamp($first) and make_timestamp($last)
-          and c.started_at = s.started_at and c.trace_id = s.trace_id and c.span_id = s.span_id)"""
-)  # noqa: S608 - a constant
+          and c.started_at = s.started_at and c.trace_id = s.trace_id and c.span_id = s.span_id)"""  # noqa: S608 - a constant
+)
 _FETCHED_BEFORE: Final = f"""
     select distinct response_id from calls
     where started_at between make_timestamp($first) - interval '{FETCH_DAYS}' day and make_timestamp($last)
