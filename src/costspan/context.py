@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from contextvars import Token
 from typing import Any, Final
 
+from opentelemetry.context import get_current
 from opentelemetry.trace import Span, get_current_span
 
 from costspan import names
@@ -61,10 +62,13 @@ def _of_openai_agents(module: Any) -> Facts:
     return _named(agent, getattr(trace, "group_id", None))
 
 
+_LANGCHAIN: Final = "langchain_core.runnables.config"
+_PYDANTIC_AI: Final = "pydantic_ai._run_context"
+_OPENAI_AGENTS: Final = "agents.tracing.scope"
 FRAMEWORKS: Final[Mapping[str, Callable[[Any], Facts]]] = {
-    "langchain_core.runnables.config": _of_langchain,
-    "pydantic_ai._run_context": _of_pydantic_ai,
-    "agents.tracing.scope": _of_openai_agents,
+    _LANGCHAIN: _of_langchain,
+    _PYDANTIC_AI: _of_pydantic_ai,
+    _OPENAI_AGENTS: _of_openai_agents,
 }
 """By the module that keeps the context."""
 
@@ -76,6 +80,18 @@ def of_frameworks() -> Facts:
         if (module := sys.modules.get(name)) is not None:
             facts |= ask(module)
     return facts
+
+
+def is_there(logical: Logical | None) -> bool:
+    """Whether anything is around the call that `add` could ask: nearly always there is nothing."""
+    loaded = sys.modules
+    return (
+        bool(get_current())
+        or (logical is not None and logical.facts is not None)
+        or _LANGCHAIN in loaded
+        or _PYDANTIC_AI in loaded
+        or _OPENAI_AGENTS in loaded
+    )
 
 
 def add(call: Call, logical: Logical | None) -> None:

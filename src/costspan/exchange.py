@@ -288,7 +288,8 @@ def begin(route: Route, sent: Sent, host: str, port: int, headers: Mapping[str, 
         call.key_name = active.keys[key].name
     if sent.body:
         call.fingerprint = active.fingerprint(sent.body)
-    _add_context(call, logical)
+    if context.is_there(logical):
+        _add_context(call, logical)
     call.started_ns = time.time_ns()
     began = perf_counter()
     exchange = Exchange(active, route, call, active.telemetry.begin(call, nested.Sending(call, sent, headers)), began)
