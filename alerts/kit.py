@@ -3,25 +3,21 @@
 from typing import Any, Final, Literal, NamedTuple
 
 from costspan import names
+from costspan.names import prometheus_label
 
 Severity = Literal["critical", "warning", "info"]
 Thresholds = dict[str, dict[str, float]]
 DAY: Final = 86_400
 
 
-def label(attribute: str) -> str:
-    """As the Collector writes it for Prometheus."""
-    return attribute.replace(".", "_")
-
-
-TEAM, SERVICE, PROVIDER = label(names.TEAM), label(names.SERVICE_NAME), label(names.PROVIDER)
+TEAM, SERVICE, PROVIDER = prometheus_label(names.TEAM), prometheus_label(names.SERVICE_NAME), prometheus_label(names.PROVIDER)
 MODEL, ERROR, STATUS, STATE = (
-    label(names.REQUEST_MODEL),
-    label(names.ERROR_TYPE),
-    label(names.HTTP_STATUS),
-    label(names.COST_STATE),
+    prometheus_label(names.REQUEST_MODEL),
+    prometheus_label(names.ERROR_TYPE),
+    prometheus_label(names.HTTP_STATUS),
+    prometheus_label(names.COST_STATE),
 )
-FOLDED, WHERE = label(names.LABEL_NAME), label(names.ERROR_WHERE)
+FOLDED, WHERE = prometheus_label(names.LABEL_NAME), prometheus_label(names.ERROR_WHERE)
 
 
 class Alert(NamedTuple):

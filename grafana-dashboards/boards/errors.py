@@ -13,18 +13,17 @@ from boards.kit import (
     add,
     board,
     increase,
-    label,
     panel,
     rate,
     ratio,
     total,
 )
 from costspan import names
-from costspan.names import ATTEMPT_COUNT, CALLS, REMAINING_REQUESTS, REMAINING_TOKENS, Metric
+from costspan.names import ATTEMPT_COUNT, CALLS, REMAINING_REQUESTS, REMAINING_TOKENS, Metric, prometheus_label
 
 FAILED = f'{ERROR}!=""'
 LIMITED = f'{STATUS}="429"'
-KEY = label(names.API_KEY)
+KEY = prometheus_label(names.API_KEY)
 
 
 def build() -> Any:

@@ -2,13 +2,13 @@
 
 from typing import Any, Final
 
-from boards.kit import ON_CALLS, SERVICE, Query, add, board, label, panel, rate, total
+from boards.kit import ON_CALLS, SERVICE, Query, add, board, panel, rate, total
 from costspan import names
-from costspan.names import CALLS, INTERNAL_ERRORS, LABEL_OVERFLOW, PRICE_AGE
+from costspan.names import CALLS, INTERNAL_ERRORS, LABEL_OVERFLOW, PRICE_AGE, prometheus_label
 
 NO_FILTER: Final[tuple[str, ...]] = (ON_CALLS[0], ON_CALLS[1])
-WHERE: Final = label(names.ERROR_WHERE)
-NAME: Final = label(names.LABEL_NAME)
+WHERE: Final = prometheus_label(names.ERROR_WHERE)
+NAME: Final = prometheus_label(names.LABEL_NAME)
 SIGNALS: Final = {"spans": "spans", "log_records": "events", "metric_points": "metric points"}
 
 

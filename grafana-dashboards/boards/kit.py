@@ -16,7 +16,7 @@ from grafana_foundation_sdk.models.heatmap import HeatmapColorMode
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 from costspan import names
-from costspan.names import Metric
+from costspan.names import Metric, prometheus_label
 
 PROMETHEUS: Final = "costspan-prometheus"
 TEMPO: Final = "costspan-tempo"
@@ -25,22 +25,17 @@ WIDTH: Final = 24
 Kind = Literal["timeseries", "stat", "table", "heatmap"]
 
 
-def label(attribute: str) -> str:
-    """A Prometheus label: the attribute with underscores, as the Collector writes it."""
-    return attribute.replace(".", "_")
-
-
-SERVICE: Final = label(names.SERVICE_NAME)
-ENVIRONMENT: Final = label(names.DEPLOYMENT_ENVIRONMENT)
-TEAM: Final = label(names.TEAM)
-PROJECT: Final = label(names.PROJECT)
-PROVIDER: Final = label(names.PROVIDER)
-MODEL: Final = label(names.REQUEST_MODEL)
-ERROR: Final = label(names.ERROR_TYPE)
-STATUS: Final = label(names.HTTP_STATUS)
-STATE: Final = label(names.COST_STATE)
-MODALITY: Final = label(names.TOKEN_MODALITY)
-CURRENCY: Final = label(names.COST_CURRENCY)
+SERVICE: Final = prometheus_label(names.SERVICE_NAME)
+ENVIRONMENT: Final = prometheus_label(names.DEPLOYMENT_ENVIRONMENT)
+TEAM: Final = prometheus_label(names.TEAM)
+PROJECT: Final = prometheus_label(names.PROJECT)
+PROVIDER: Final = prometheus_label(names.PROVIDER)
+MODEL: Final = prometheus_label(names.REQUEST_MODEL)
+ERROR: Final = prometheus_label(names.ERROR_TYPE)
+STATUS: Final = prometheus_label(names.HTTP_STATUS)
+STATE: Final = prometheus_label(names.COST_STATE)
+MODALITY: Final = prometheus_label(names.TOKEN_MODALITY)
+CURRENCY: Final = prometheus_label(names.COST_CURRENCY)
 
 VARIABLES: Final = (
     ("environment", "Environment", ENVIRONMENT),

@@ -147,6 +147,11 @@ CALL_LABELS: Final = (OPERATION, PROVIDER, REQUEST_MODEL, RESPONSE_MODEL, SERVER
 """What every call metric is labelled with, besides the labels of COSTSPAN_METRIC_LABELS and, on failures, error.type."""
 
 
+def prometheus_label(attribute: str) -> str:
+    """An attribute's name as the Collector's Prometheus exporter writes it."""
+    return attribute.replace(".", "_")
+
+
 class Metric(NamedTuple):
     """One instrument: its OpenTelemetry identity and the name Prometheus knows it by."""
 
@@ -161,7 +166,7 @@ class Metric(NamedTuple):
     def prometheus(self) -> str:
         """The name after the Collector's Prometheus exporter: unit and ``_total`` appended (``{...}`` units are not)."""
         unit = {"s": "_seconds", "USD": "_USD"}.get(self.unit, "")
-        return self.name.replace(".", "_") + unit + ("_total" if self.kind == "counter" else "")
+        return prometheus_label(self.name) + unit + ("_total" if self.kind == "counter" else "")
 
 
 DURATION: Final = Metric("gen_ai.client.inference.duration", "histogram", "s", "Time of one inference call.", buckets=SECONDS)

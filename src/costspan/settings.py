@@ -53,10 +53,6 @@ class Settings(msgspec.Struct, frozen=True):
         shown = ", ".join(f"{name}={HIDDEN if value and name in SECRET else repr(value)}" for name, value in fields)
         return f"Settings({shown})"
 
-    def accepts_stream_usage(self, host: str) -> bool:
-        """Whether `host` was named in COSTSPAN_STREAM_USAGE as accepting ``stream_options``."""
-        return host in self.stream_usage.split(",")
-
 
 COMPAT_VERSIONS = frozenset({"1.37"})
 
