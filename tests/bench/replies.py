@@ -65,11 +65,11 @@ def _event(choices: list[object], usage: object) -> bytes:
     return b"data: " + json.dumps(chunk, separators=(",", ":")).encode() + b"\n\n"
 
 
-def stream_parts(choice_count: int = 1) -> list[bytes]:
+def stream_parts(choice_count: int = 1, chunks: int = CHUNKS) -> list[bytes]:
     """One part a network read: the events, the usage, and the end mark."""
     parts = [
         _event([{"index": at % choice_count, "delta": {"content": " word"}, "logprobs": None, "finish_reason": None}], None)
-        for at in range(CHUNKS)
+        for at in range(chunks)
     ]
     parts += [_event([{"index": at, "delta": {}, "logprobs": None, "finish_reason": "stop"}], None) for at in range(choice_count)]
     usage = {"prompt_tokens": 128, "completion_tokens": 200, "total_tokens": 328, "prompt_tokens_details": {"cached_tokens": 64}}

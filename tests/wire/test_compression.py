@@ -42,6 +42,25 @@ def test_damaged_data_is_never_an_error(encoding: str, data: bytes, place: int, 
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
+@given(
+    data=st.binary(max_size=300),
+    size=st.integers(2, 60),
+    at_once=st.integers(1, 5),
+    place=st.integers(0, 10_000),
+    flip=st.integers(0, 255),
+)
+def test_many_chunks_at_once_are_read_as_one_by_one_also_where_they_break(
+    encoding: str, data: bytes, size: int, at_once: int, place: int, flip: int
+):
+    damaged = bytearray(encoded(data, encoding))
+    damaged[place % len(damaged)] ^= flip
+    chunks = [bytes(damaged[at : at + size]) for at in range(0, len(damaged), size)]
+    inflater = Inflater(encoding.removeprefix("raw-"))
+    batches = [chunks[at : at + at_once] for at in range(0, len(chunks), at_once)]
+    assert (b"".join(map(inflater.feed_all, batches)), inflater.readable) == inflated(encoding, chunks)
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
 def test_a_bomb_is_given_up_before_it_fills_the_memory(encoding: str):
     bomb = encoded(bytes(4 * INFLATED_BYTES), encoding)
     inflater = Inflater(encoding.removeprefix("raw-"))

@@ -14,10 +14,12 @@ DOCUMENT_BYTES = 1024 * 1024
 class Tail:
     """What is kept of a reply that passes by: its first 8 KB and its last 64 KB, at O(1) a chunk."""
 
-    __slots__ = ("_framing", "cut", "dropped_events", "head", "limit", "parts")
+    __slots__ = ("_framing", "_look", "cut", "dropped_events", "head", "limit", "parts")
 
-    def __init__(self, framing: Framing = SSE) -> None:
+    def __init__(self, framing: Framing = SSE, look: Callable[[bytes], None] | None = None) -> None:
         self._framing = framing
+        self._look = look
+        """Sees what is about to be dropped, in order."""
         self.parts: list[bytes] = []
         self.head = b""
         self.cut = False
@@ -37,7 +39,10 @@ class Tail:
                 self.parts[:] = [data]
                 return len(data)
             self.cut, self.head, self.limit = True, data[:HEAD_BYTES], 2 * TAIL_BYTES
-        self.dropped_events += self._framing.count(data[:-TAIL_BYTES])
+        dropped = data[:-TAIL_BYTES]
+        self.dropped_events += self._framing.count(dropped)
+        if self._look is not None:
+            self._look(dropped)
         self.parts[:] = [data[-TAIL_BYTES:]]
         return len(self.parts[0])
 
@@ -113,8 +118,13 @@ class UsageRemover:
             seen = self._without(chunk[:end])
             self._held = chunk[end:]  # last: whatever fails above, what is held and `chunk` are still all the bytes
             return seen
-        seen = chunk.replace(b',"usage":null', b"")  # nearly always this is all: the rest costs microseconds
-        return self._without(seen) if b'"usage"' in seen else seen
+        start = chunk.rfind(b'"usage"')
+        end = start + 12
+        if start < 0:
+            return chunk
+        if chunk[start - 1 : end] == b',"usage":null' and chunk.rfind(b'"usage"', 0, start) < 0:
+            return chunk[: start - 1] + chunk[end:]  # nearly always this is all: the rest costs microseconds
+        return self._without(chunk)
 
     @staticmethod
     def _without(events: bytes) -> bytes:

@@ -14,6 +14,8 @@ class Inflater:
 
     def __init__(self, encoding: str) -> None:
         self._inflate, self._errors = _decoder(encoding)
+        owner = getattr(self._inflate, "__self__", None)
+        self._zlib = owner if isinstance(owner, _Zlib) else None
 
     @property
     def readable(self) -> bool:
@@ -30,23 +32,37 @@ class Inflater:
             self._inflate = None
             return b""
 
+    def feed_all(self, chunks: list[bytes]) -> bytes:
+        """The same for chunks that were let pass: in one go, or, where they are broken, one by one up to that place."""
+        if self._zlib is None or (before := self._zlib.copy()) is None:
+            return b"".join(map(self.feed, chunks))
+        data = self.feed(b"".join(chunks))
+        if self.readable:
+            return data
+        self._inflate, self._zlib = before.feed, None
+        return b"".join(map(self.feed, chunks))
+
 
 class _Zlib:
     """gzip and deflate, bounded. ``deflate`` is zlib data by the standard, raw from some servers: the first chunk tells."""
 
-    def __init__(self, *window_bits: int) -> None:
-        self._decoder = zlib.decompressobj(window_bits[0])
-        self._otherwise = window_bits[1:]
+    def __init__(self, decoder: Any, otherwise: int | None = None) -> None:
+        self._decoder = decoder
+        self._otherwise = otherwise
+
+    def copy(self) -> "_Zlib | None":
+        """One that goes on from here; none at the end of the data."""
+        return None if self._decoder.eof else _Zlib(self._decoder.copy(), self._otherwise)
 
     def feed(self, chunk: bytes) -> bytes:
         try:
             data = self._decoder.decompress(chunk, INFLATED_BYTES)
         except zlib.error:
-            if not self._otherwise:
+            if self._otherwise is None:
                 raise
-            self._decoder = zlib.decompressobj(self._otherwise[0])
+            self._decoder = zlib.decompressobj(self._otherwise)
             data = self._decoder.decompress(chunk, INFLATED_BYTES)
-        self._otherwise = ()
+        self._otherwise = None
         if self._decoder.unconsumed_tail:
             raise ValueError("expands too far")
         return data
@@ -58,9 +74,9 @@ _Decoder = tuple[Callable[[bytes], bytes] | None, tuple[type[Exception], ...]]
 def _decoder(encoding: str) -> _Decoder:
     """How to decode `encoding` and what that raises; nothing where it is not known or its package is not installed."""
     if encoding in ("gzip", "x-gzip"):
-        return _Zlib(zlib.MAX_WBITS | 16).feed, (zlib.error, ValueError)
+        return _Zlib(zlib.decompressobj(zlib.MAX_WBITS | 16)).feed, (zlib.error, ValueError)
     if encoding == "deflate":
-        return _Zlib(zlib.MAX_WBITS, -zlib.MAX_WBITS).feed, (zlib.error, ValueError)
+        return _Zlib(zlib.decompressobj(), -zlib.MAX_WBITS).feed, (zlib.error, ValueError)
     if encoding == "br" and (library := _first_of("brotli", "brotlicffi")) is not None:
         return _brotli(library.Decompressor()), (library.error, ValueError)
     if encoding == "zstd" and (library := _first_of("zstandard", "compression.zstd", "backports.zstd")) is not None:

@@ -14,6 +14,8 @@ from costspan.wire.headers import Headers
 from costspan.wire.route import Format
 
 DONE = b"[DONE]"
+PACKED_BYTES = 16 * 1024
+"""How much of a compressed stream is kept before it is read."""
 
 
 def read_document(format_: Format, content: bytes, call: Call, headers: Headers) -> None:
@@ -66,7 +68,7 @@ class Reply:
 
     __slots__ = (
         *("_choices", "_deflater", "_expects_usage", "_first", "_format", "_framing", "_headers"),
-        *("_inflater", "_remover", "_tail", "call", "last"),
+        *("_inflater", "_packed", "_remover", "_tail", "call", "last"),
     )
 
     def __init__(self, format_: Format, call: Call, headers: Headers) -> None:
@@ -74,18 +76,20 @@ class Reply:
         self._headers = headers
         self.call = call
         self._framing = framing_of(headers.get(b"content-type", b""), format_.framing if call.stream else SSE)
-        self._tail = Tail(self._framing)
+        self._choices: Choices | None = None
+        if format_.choices is not None and call.stream and call.asked and names.REQUEST_CHOICE_COUNT in call.asked:
+            self._choices = Choices(format_.choices)
+        self._tail = Tail(self._framing, self._choices.feed if self._choices is not None else None)
+        self._packed: list[bytes] = []
+        """Compressed chunks that passed and are not read yet."""
         self._first = 0.0
         self.last: Callable[[], float] = lambda: 0.0
         """When the last chunk came, by `perf_counter`; 0 before the first."""
         self._remover: UsageRemover | None = None
         self._deflater: Deflater | None = None
-        self._choices: Choices | None = None
         self._expects_usage = False
         encoding = headers.get(b"content-encoding", b"").decode("latin-1").strip().lower()
         self._inflater = Inflater(encoding) if encoding not in ("", "identity") else None
-        if format_.choices is not None and call.stream and call.asked and names.REQUEST_CHOICE_COUNT in call.asked:
-            self._choices = Choices(format_.choices)
 
     def expect_usage(self, remove: bool) -> None:
         """Usage was asked for: by the program, or (`remove`) by us, in which case it is taken out again."""
@@ -101,14 +105,12 @@ class Reply:
     def watch(self, failed: Callable[[Exception], None]) -> Callable[[bytes], bytes]:
         """The step for each chunk: a closure, since attributes would cost as much as the work. An exception of ours goes
         to `failed`, and from then on bytes pass unseen."""
-        tail = self._tail
-        append, limit = tail.parts.append, tail.limit
-        last, size, broken = 0.0, 0, False
-        self.last = lambda: last
-        inflate = self._inflater.feed if self._inflater is not None else None
-        look = self._choices.feed if self._choices is not None else None
         remove = self._remover.feed if self._remover is not None else None
         deflate = self._deflater.feed if self._deflater is not None else None
+        inflate = self._inflater.feed if self._inflater is not None and deflate is not None else None
+        append, settle, size, limit = self._keeping(packed=self._inflater is not None and inflate is None)
+        last, broken = 0.0, False
+        self.last = lambda: last
 
         def step(chunk: bytes) -> bytes:
             nonlocal last, size, limit, broken
@@ -122,9 +124,7 @@ class Reply:
                 append(clear)
                 size += len(clear)
                 if size > limit:
-                    size, limit = tail.shorten(), tail.limit
-                if look is not None:
-                    look(clear)
+                    size, limit = settle()
                 if remove is None:
                     return chunk
                 return remove(chunk) if deflate is None else deflate(remove(clear))
@@ -135,6 +135,30 @@ class Reply:
 
         return step
 
+    def _keeping(self, packed: bool) -> tuple[Callable[[bytes], None], Callable[[], tuple[int, int]], int, int]:
+        """How chunks are kept: the step for one, what is due once they are too many bytes, how many are held and may be."""
+        tail = self._tail
+
+        def shorten() -> tuple[int, int]:
+            return tail.shorten(), tail.limit
+
+        def unpack() -> tuple[int, int]:
+            self._unpack()
+            return 0, PACKED_BYTES
+
+        return (self._packed.append, unpack, 0, PACKED_BYTES) if packed else (tail.parts.append, shorten, 0, tail.limit)
+
+    def _unpack(self) -> None:
+        """Read the compressed chunks kept so far: many at once cost a fraction of each by itself."""
+        if self._inflater is None or not self._packed:
+            return
+        chunks = self._packed[:]
+        self._packed.clear()
+        tail = self._tail
+        tail.parts.append(self._inflater.feed_all(chunks))
+        if sum(map(len, tail.parts)) > tail.limit:
+            tail.shorten()
+
     def flush(self) -> bytes:
         """What is still to be handed on when the stream ends."""
         rest = self._remover.flush() if self._remover is not None else b""
@@ -144,6 +168,7 @@ class Reply:
     def finish(self, exhausted: bool) -> None:
         """Read what was kept. `exhausted`: the end was reached, rather than the program closing early."""
         call = self.call
+        self._unpack()
         data = self._tail.data()
         if (call.status or 0) >= 400:
             read_refusal(self._format, data, call, self._headers)
@@ -155,6 +180,8 @@ class Reply:
         elif exhausted or data:
             self._format.read(data, call)
         self._read_ends(data)
+        if self._choices is not None:
+            self._choices.feed(data)
         if self._choices is not None and self._choices.reasons:
             call.finish_reasons = [reason for _, reason in sorted(self._choices.reasons.items())]
         _read_headers(self._format, self._headers, call)
