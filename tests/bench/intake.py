@@ -12,6 +12,7 @@ import os
 import random
 import re
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -25,7 +26,9 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyVa
 from costspan import names
 
 SPANS = 512
-SENDERS = 12
+SENDERS = 32
+_TIMES = struct.Struct("<BQBQ")
+"""A span's start and end as they stand one after the other: fields 7 and 8, eight bytes each."""
 TICKS = os.sysconf("SC_CLK_TCK")
 MODELS = ("gpt-4.1", "gpt-4.1-mini", "gpt-4o", "gpt-4o-mini", "o3", "o4-mini", "gpt-5", "gpt-5-mini")
 
@@ -78,26 +81,25 @@ def attributes(rng: random.Random) -> dict[str, object]:
     }
 
 
-def template(rng: random.Random, ago_seconds: float) -> ExportTraceServiceRequest:
-    """One request; `stamp` makes others of it."""
+def template(rng: random.Random) -> ExportTraceServiceRequest:
+    """One request; `Feed` makes others of it."""
     request = ExportTraceServiceRequest()
     resource_spans = request.resource_spans.add()
     resource = {names.SERVICE_NAME: "shop", names.SERVICE_INSTANCE_ID: "host:1", names.DEPLOYMENT_ENVIRONMENT: "production"}
     resource_spans.resource.attributes.extend(_pair(*item) for item in resource.items())
     scope_spans = resource_spans.scope_spans.add()
     scope_spans.scope.name = names.SCOPE
-    start = time.time_ns() - round(ago_seconds * 1e9)
+    now = time.time_ns()
     for _ in range(SPANS):
         said = attributes(rng)
-        began = start + rng.randrange(10**9)
         scope_spans.spans.add(
             trace_id=rng.randbytes(16),
             span_id=rng.randbytes(8),
             parent_span_id=rng.randbytes(8),
             name=f"chat {said[names.REQUEST_MODEL]}",
             kind=3,
-            start_time_unix_nano=began,
-            end_time_unix_nano=began + rng.randrange(10**8, 10**10),
+            start_time_unix_nano=now - rng.randrange(10**8, 10**10),
+            end_time_unix_nano=now,
             attributes=[_pair(*item) for item in said.items()],
         )
     return request
@@ -106,28 +108,35 @@ def template(rng: random.Random, ago_seconds: float) -> ExportTraceServiceReques
 def bodies(count: int, seed: int) -> list[bytes]:
     """`count` different requests."""
     rng = random.Random(seed)
-    return [template(rng, 60.0).SerializeToString() for _ in range(count)]
+    return [template(rng).SerializeToString() for _ in range(count)]
 
 
 class Feed:
-    """Requests without end: a few hundred made beforehand, with new ids in each round, as bytes (8 random ones a span)."""
+    """Requests without end: a few hundred made beforehand; each time with new ids (8 random bytes) and spans that ended within
+    the last second, having taken 0.1 to 10 seconds."""
 
     def __init__(self, made: list[bytes]) -> None:
         self._made = []
         for body in made:
-            request = ExportTraceServiceRequest.FromString(body)
-            ids = [span.trace_id for span in request.resource_spans[0].scope_spans[0].spans]
-            self._made.append((bytearray(body), [body.index(b"\x0a\x10" + each) + 2 for each in ids]))
+            spans = ExportTraceServiceRequest.FromString(body).resource_spans[0].scope_spans[0].spans
+            ids = [body.index(b"\x0a\x10" + span.trace_id) + 2 for span in spans]
+            times = [body.index(_TIMES.pack(0x39, span.start_time_unix_nano, 0x41, span.end_time_unix_nano)) for span in spans]
+            took = [span.end_time_unix_nano - span.start_time_unix_nano for span in spans]
+            self._made.append((bytearray(body), ids, list(zip(times, took, strict=True))))
         self._lock = threading.Lock()
         self._next = 0
 
     def take(self) -> bytes:
         with self._lock:
-            body, places = self._made[self._next % len(self._made)]
+            body, ids, times = self._made[self._next % len(self._made)]
             self._next += 1
             salt = os.urandom(8)
-            for place in places:
+            for place in ids:
                 body[place : place + 8] = salt
+            now = time.time_ns()
+            for number, (place, took) in enumerate(times):
+                end = now - number * 1_900_000
+                _TIMES.pack_into(body, place, 0x39, end - took, 0x41, end)
             return bytes(body)
 
 

@@ -117,6 +117,11 @@ class _Lookup(dict[bytes, _Known]):
 
 def _varint(raw: bytes, at: int) -> int | None:
     """The number that stands at `at`, up to the end; None where it ends before or after, or is more than a count."""
+    size = len(raw) - at
+    if size == 2 and raw[at] >= 0x80 > raw[at + 1]:
+        return raw[at] & 0x7F | raw[at + 1] << 7
+    if size == 1 and raw[at] < 0x80:
+        return raw[at]
     number = 0
     for place, byte in enumerate(raw[at:]):
         number |= (byte & 0x7F) << 7 * place

@@ -86,7 +86,7 @@ class Once:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._mixed = False
-        self._waiting: deque[tuple[Any, ...]] = deque(maxlen=REMEMBERED)
+        self._waiting: deque[Row] = deque(maxlen=REMEMBERED)
         """costspan's own calls, not looked at until another instrumentation is heard of."""
         self._above: Recent[tuple[str, str], bool] = Recent()
         self._by_usage: Recent[tuple[Any, ...], deque[Told]] = Recent()
@@ -98,7 +98,7 @@ class Once:
         """Of costspan's calls: False for those that a foreign span was counted for already."""
         with self._lock:
             if not self._mixed:
-                self._waiting.extend(map(_told, rows))
+                self._waiting.extend(rows)
                 return [True] * len(rows)
             return [self._first(_as_told(_told(row), scope), own=True) for row in rows]
 
@@ -109,8 +109,8 @@ class Once:
         with self._lock:
             if not self._mixed:
                 self._mixed = True
-                for told in self._waiting:
-                    self._remember(_as_told(told, scope))
+                for row in self._waiting:
+                    self._remember(_as_told(_told(row), scope))
                 self._waiting.clear()
             first: list[bool] = []
             for span in spans:

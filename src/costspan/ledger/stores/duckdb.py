@@ -1,7 +1,6 @@
 """The DuckDB file: opened with clear errors, migrated by numbered files, written in whole transactions, read by cursors."""
 
 import os
-import re
 import threading
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
@@ -12,9 +11,10 @@ from typing import Any, Final
 import duckdb
 
 from costspan.ledger.arrow import to_arrow
-from costspan.ledger.errors import StoreError, StoreLockedError, StoreMissingError, StoreUnusableError
+from costspan.ledger.errors import StoreError, StoreMissingError, StoreUnusableError
 from costspan.ledger.rows import ATTEMPTS, CALLS, Batch, Kind
 from costspan.ledger.stores.base import Answer
+from costspan.ledger.stores.duckdb_errors import check_whole, explain
 from costspan.ledger.stores.merge import FETCH_DAYS, LATE, Merged, count_fetched_once, merge
 from costspan.ledger.stores.migrations import migrations, prelude
 
@@ -25,7 +25,7 @@ SETTINGS: Final[dict[str, str | bool | int | float | list[str]]] = {
     "autoload_known_extensions": False,
     "memory_limit": "2GB",
     # A checkpoint packs the last, half-filled group of rows anew: at the default of 16 MB that is half of what an insert costs.
-    "checkpoint_threshold": "128MB",
+    "checkpoint_threshold": "256MB",
 }
 _ADD_ATTEMPTS: Final = """
     insert into attempts by name select * from staged_attempts as s where not exists (
@@ -102,6 +102,7 @@ class DuckDBStore:
         except duckdb.Error as error:
             raise explain(self.path, error) from error
         try:
+            check_whole(self.path, connection)
             self._migrate(connection)
         except duckdb.Error as error:
             connection.close()
@@ -266,23 +267,3 @@ def _kind(type_name: str) -> Kind:
         if type_name.startswith(start):
             return kind
     return "text"
-
-
-def explain(path: Path, error: duckdb.Error) -> StoreError:
-    """DuckDB's error as one that says what, where, and what to do."""
-    text = str(error).partition("\n")[0]
-    if "Could not set lock" in text:
-        holder = re.search(r"\(PID (\d+)\)", text)
-        who = f"process {holder[1]}" if holder else "another process"
-        return StoreLockedError(
-            f"{path}: in use by {who}, and only one process can open a ledger. "
-            "Stop that one (a `costspan serve`?), or name another store with --store PATH."
-        )
-    if any(sign in text for sign in ("not a valid DuckDB", "orrupt", "checksum", "Could not read enough", "Serialization")):
-        return StoreUnusableError(
-            f"{path}: not a readable ledger ({text}). It was left as it is: restore it from a copy, "
-            f"or move it and {path.name}.wal away to begin a new one."
-        )
-    if isinstance(error, duckdb.IOException) or "write" in text:  # a failed commit is a TransactionException
-        return StoreError(f"{path}: {text}. Check that the path can be written and the disk has room, or use --store PATH.")
-    return StoreError(f"{path}: {text}")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 from costspan.ledger.rows import AT, MEASURED, Batch, Row
@@ -12,6 +13,7 @@ FETCH_DAYS: Final = 35
 _TRACE, _SPAN, _STARTED, _OPERATION, _RESPONSE = (
     AT[name] for name in ("trace_id", "span_id", "started_at", "operation", "response_id")
 )
+_operation: Final = itemgetter(_OPERATION)
 _CLEARED: Final = (*MEASURED, AT["cost_state"], AT["cost_source"], AT["currency"])
 
 
@@ -58,6 +60,8 @@ def count_fetched_once(rows: list[Row], counted_before: Callable[[list[str]], se
     Rows are replaced in the list, not changed: their batch may be stored again, where this transaction fails.
     `counted_before` says which of these response ids have usage in the store; it is asked only where something was fetched.
     """
+    if FETCH not in map(_operation, rows):
+        return  # nearly always
     fetches = [(place, row) for place, row in enumerate(rows) if row[_OPERATION] == FETCH and row[_RESPONSE] and _measured(row)]
     if not fetches:
         return
