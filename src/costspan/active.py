@@ -3,9 +3,10 @@
 import hashlib
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from costspan import labels, names
+from costspan.call import Call
 from costspan.settings import Settings
 from costspan.setup import Providers
 from costspan.telemetry import Telemetry
@@ -15,6 +16,7 @@ from costspan.wire.secrets import KEY_HEADERS
 COUNTED_RESPONSES = 10_000
 REMEMBERED_KEYS = 1024
 EDGE_BYTES = 64 * 1024
+V = TypeVar("V")
 
 
 class Active:
@@ -33,6 +35,7 @@ class Active:
         self.found: dict[tuple[Any, ...], Any] = {}
         """Requests that matched before, by method and parts of the URL; the HTTP seams fill and bound it."""
         self.counted: dict[str, None] = {}
+        self._batch_ends: dict[str, int] = {}
 
     def attribution(self, key: str | None) -> dict[str, str]:
         """Labels of a call begun here: the key's, static ones, baggage's, the program's; later ones win."""
@@ -46,14 +49,25 @@ class Active:
             own = {**own, names.USER_ID: self.hash_user(own[names.USER_ID])}
         return own
 
-    def first_time(self, response_id: str) -> bool:
-        """Whether an answer made in the background is seen finished for the first time here."""
-        if response_id in self.counted:
+    def is_first(self, call: Call, *, settled: bool) -> bool:
+        """Whether an answer made in the background is seen `settled` for the first time here.
+
+        A batch's results don't say when it ended; its record does, which mostly was looked at before them.
+        """
+        if call.response_id is None:
             return False
-        self.counted[response_id] = None
-        if len(self.counted) > COUNTED_RESPONSES:
-            del self.counted[next(iter(self.counted))]
+        if call.batch:
+            self._date(call, call.response_id)
+        if not settled or call.response_id in self.counted:
+            return False
+        _keep(self.counted, call.response_id, None)
         return True
+
+    def _date(self, call: Call, response_id: str) -> None:
+        if call.priced_at_ns is None:
+            call.priced_at_ns = self._batch_ends.get(response_id)
+        else:
+            _keep(self._batch_ends, response_id, call.priced_at_ns)
 
     def fingerprint(self, body: bytes) -> str:
         """Keyed hash of a request body (its first and last 64 KB, its length): equal requests are equal, none can be reversed."""
@@ -82,6 +96,13 @@ class Active:
         if len(self._key_names) < REMEMBERED_KEYS:
             self._key_names[hash(value)] = name
         return name
+
+
+def _keep(kept: dict[str, V], name: str, value: V) -> None:
+    """Put `name` into `kept`, and the oldest one out where they are too many."""
+    kept[name] = value
+    if len(kept) > COUNTED_RESPONSES:
+        del kept[next(iter(kept))]
 
 
 def _machine() -> str:

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from costspan import names
-from costspan.call import Attempt, Call, Usage
+from costspan.call import SUMMED, Attempt, Call, Usage
 
 OPENAI_PROVIDERS = ("openai", "azure.ai.openai")
 """The ``openai.`` namespace is theirs alone; others' tiers go under costspan's own names."""
@@ -139,7 +139,7 @@ def _add_usage(attributes: dict[str, Any], call: Call, usage: Usage) -> None:
         attributes.update({names.USAGE_UNIT_PREFIX + unit: float(count) for unit, count in usage.units.items()})
     if usage.billed is not None:
         _add_billed(attributes, usage.billed)
-    if call.context_window:
+    if call.context_window and SUMMED not in call.hints:
         attributes[names.CONTEXT_WINDOW] = call.context_window
         used = (usage.input_tokens or 0) + (usage.output_tokens or 0)
         attributes[names.CONTEXT_USED] = used / call.context_window

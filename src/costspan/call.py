@@ -7,6 +7,9 @@ from typing import Any
 
 import msgspec
 
+SUMMED = "summed"
+"""The hint that a call's usage is the sum of several answers of models: it is in nobody's context window."""
+
 
 class Usage(msgspec.Struct, gc=False):
     """What a provider's reply says was used. ``None`` means the reply did not say; never a local count.
@@ -39,6 +42,18 @@ class Usage(msgspec.Struct, gc=False):
     cost: float | None = None
     """The cost that the reply itself states, in `currency`."""
     currency: str | None = None
+
+
+class Share(msgspec.Struct, gc=False):
+    """Answers that are told as one sum and priced alike: of one model, in one tier, of one length. `usage` is theirs together."""
+
+    model: str | None
+    tier: str | None
+    calls: int
+    length: int | None
+    """Input tokens: a price that has a step has it for all of these answers where it has it at this length. None: nobody says how
+    long each was."""
+    usage: Usage
 
 
 class Attempt(msgspec.Struct, gc=False):
@@ -94,6 +109,8 @@ class Call(msgspec.Struct, gc=False):
     provider_organisation: str | None = None
     provider_project: str | None = None
     usage: Usage | None = None
+    shares: list[Share] | None = None
+    """What `usage` is the sum of, where it is that of a batch, or of an assistant's run: each is priced by itself."""
     unsent: bool = False
     """The connection failed before the request could be sent: there is nothing to bill."""
     complete: bool = False

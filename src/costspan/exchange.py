@@ -247,7 +247,7 @@ class Exchange:
         if call.background and not settled:
             call.complete = False  # it is being answered, and will be billed: fetching it will tell
         # An answer that is settled is counted once, wherever it is seen first.
-        first = call.background and settled and call.response_id and self.active.first_time(call.response_id)
+        first = call.background and self.active.is_first(call, settled=settled)
         if self.route.format.fetch and not first:
             call.usage, call.complete = None, True
         try:

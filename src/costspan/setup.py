@@ -198,17 +198,22 @@ def _shut_down_at_exit(provider: Any) -> None:
 
 
 def _follow_multiprocessing(util: Any) -> None:
-    """Children of multiprocessing end by ``os._exit``, past every atexit hook: they have finalizers of their own."""
+    """Children of multiprocessing end by ``os._exit``, past every atexit hook: they have finalizers of their own.
+
+    One that is instrumented by what it runs, not by what it was forked from, has had its hooks for after the fork already.
+    """
 
     def in_child(_: object) -> None:
         util.Finalize(None, _shut_down, exitpriority=0)
 
     util.register_after_fork(_shut_down, in_child)
+    if util.process.parent_process() is not None:
+        in_child(None)
 
 
 def _shut_down() -> None:
-    """Shut the providers down, and go after 5 s: a dead Collector must not hold the program's end up."""
+    """Shut the providers down, once, and go after 5 s: a dead Collector must not hold the program's end up."""
     background.end_unfinished()
-    for provider in _at_exit:
-        background.later(provider.shutdown)
+    while _at_exit:  # a spawned child comes here twice: by its finalizer and by its own end
+        background.later(_at_exit.pop(0).shutdown)
     background.flush(FLUSH_SECONDS)

@@ -44,6 +44,8 @@ class Opened(msgspec.Struct, frozen=True, gc=False):
 
     span: Span
     context: Context
+    model: str | None = None
+    """The model that the span is named after."""
 
 
 class Telemetry:
@@ -64,19 +66,15 @@ class Telemetry:
     def begin(self, call: Call, sending: object = None) -> Opened:
         """Start the span of `call`, child of the current one. It is not made current: that is the exchange's, while it sends."""
         parent = otel_context.get_current()
-        if call.operation == attributes.FETCH or call.request_model is None:
-            name = call.operation
-        else:
-            name = f"{call.operation} {call.request_model}"
         span = self.tracer.start_span(
-            name, parent, SpanKind.CLIENT, attributes.at_start(call), start_time=call.started_ns, record_exception=False
+            _name(call), parent, SpanKind.CLIENT, attributes.at_start(call), start_time=call.started_ns, record_exception=False
         )
-        return Opened(span, Context({**set_span_in_context(span, parent), _SENDING: sending}))
+        return Opened(span, Context({**set_span_in_context(span, parent), _SENDING: sending}), call.request_model)
 
     @staticmethod
     def sent_again(opened: Opened, sending: object) -> Opened:
         """The same span, for another attempt."""
-        return Opened(opened.span, Context({**opened.context, _SENDING: sending}))
+        return Opened(opened.span, Context({**opened.context, _SENDING: sending}), opened.model)
 
     @staticmethod
     def sending() -> Any:
@@ -92,12 +90,17 @@ class Telemetry:
 
     def end(self, call: Call, opened: Opened) -> None:
         """Price `call`, say all that is known of it, and end its span. Once a call."""
-        if call.operation != attributes.FETCH or call.usage is not None:  # a mere look at an answer costs nothing
+        if call.shares is not None and call.usage is not None:
+            self.prices.price_shares(call)
+        elif call.operation != attributes.FETCH or call.usage is not None:  # a mere look at an answer costs nothing
             self.prices.price(call)
         said = attributes.at_end(call)
         if self.settings.compat:
             said.update(attributes.compat(call))
         span, context = opened.span, opened.context
+        if call.request_model != opened.model:  # only the reply says which model was asked
+            span.update_name(_name(call))
+            said[names.REQUEST_MODEL] = call.request_model
         _write(span, call, said)
         self.meters.record(call, context)
         end_ns = _end_ns(call)
@@ -127,6 +130,13 @@ class Telemetry:
             event_name=names.EVENT_CALL,
             attributes=body,
         )
+
+
+def _name(call: Call) -> str:
+    """The span's name by the conventions: the operation and the model asked; of a look at an answer, the operation."""
+    if call.operation == attributes.FETCH or call.request_model is None:
+        return call.operation
+    return f"{call.operation} {call.request_model}"
 
 
 def _end_ns(call: Call) -> int:

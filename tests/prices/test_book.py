@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from costspan.call import Call, Usage
+from costspan.call import Call, Share, Usage
 from costspan.prices import PriceBook
 from costspan.prices import book as module
 
@@ -245,3 +245,46 @@ def test_threads_agree():
     [thread.start() for thread in threads]
     [thread.join() for thread in threads]
     assert len(costs) == 4
+
+
+def summed(*shares: Share, **facts: Any) -> Call:
+    usage = Usage(input_tokens=sum(share.usage.input_tokens or 0 for share in shares), output_tokens=0)
+    batch = {"provider": "anthropic", "operation": "fetch_response", "batch": True, "complete": True, "started_ns": NOVEMBER}
+    call = Call(**{**batch, **facts}, usage=usage, shares=list(shares))
+    BOOK.price_shares(call)
+    return call
+
+
+def test_each_share_of_a_batch_has_the_price_of_its_model_and_length():
+    call = summed(
+        Share("claude-sonnet-4-5", None, 3, 100_000, Usage(input_tokens=300_000)),
+        Share("claude-sonnet-4-5", None, 1, 250_000, Usage(input_tokens=250_000)),
+        Share("claude-haiku-4-5", None, 2, 1_000, Usage(input_tokens=2_000)),
+    )
+    assert said(call) == (1.201, "USD", "local", "priced")  # 0.3 x 1.5 + 0.25 x 3 + 0.002 x 0.5
+    assert call.context_window is None
+
+
+def test_a_share_without_a_price_leaves_the_batch_unpriced():
+    call = summed(*(Share(model, None, 1, 1_000, Usage(input_tokens=10)) for model in ("claude-haiku-4-5", "unheard-of")))
+    assert said(call) == (None, None, None, "unpriced")
+
+
+@pytest.mark.parametrize(
+    ("days", "ended", "state"),
+    [(29, None, "unpriced"), (31, None, "priced"), (29, 1, "priced"), (29, -1, "unpriced")],
+)
+def test_a_batch_that_may_have_ended_before_its_price_changed_is_unpriced(days: int, ended: int | None, state: str):
+    """Anthropic's batch prices are in the table from 2026-10-14 on; `days` and `ended` are after that."""
+    change, day = 1_791_936_000 * 10**9, 86_400 * 10**9
+    call = summed(
+        Share("claude-haiku-4-5", None, 1, 1_000, Usage(input_tokens=10)),
+        started_ns=change + days * day,
+        priced_at_ns=None if ended is None else change + ended * day,
+    )
+    assert call.cost_state == state
+
+
+@pytest.mark.parametrize(("tokens", "state"), [(200_000, "priced"), (200_001, "unpriced")])
+def test_a_sum_of_unknown_lengths_is_priced_below_the_step_of_its_price(tokens: int, state: str):
+    assert summed(Share("claude-sonnet-4-5", None, 9, None, Usage(input_tokens=tokens))).cost_state == state

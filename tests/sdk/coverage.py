@@ -7,12 +7,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-COLUMNS = ("plain", "stream", "async", "retry", "error", "raw", "others", "no model")
+COLUMNS = ("plain", "stream", "async", "retry", "error", "raw", "others", "in use", "no model")
 HEAD = """# SDKs seen
 
-Made by `make sdk-test`, which installs each of these versions, runs the tests against a local provider that speaks as each SDK's
-own does, and compares with that provider's bill. A number is how many tests passed; `-` is what the SDK doesn't have in this
-version (or, under *retry*, doesn't do itself). Supported is what stands here without a failure, and what lies between.
+Made by `make sdk-test`, which installs each of these versions on Python {python}, runs the tests against a local provider that
+speaks as each SDK's own does, and compares with that provider's bill. A number is how many tests passed; `-` is what the SDK
+doesn't have in this version (or, under *retry*, doesn't do itself). Supported is what stands here without a failure, and what
+lies between.
 
 | Column | One test at least for each of the synchronous and the asynchronous client |
 |---|---|
@@ -22,6 +23,7 @@ version (or, under *retry*, doesn't do itself). Supported is what stands here wi
 | error | Refusals (400, 429, 500) raise what they raise without costspan, and are one failed call each |
 | raw | `with_raw_response`, `with_streaming_response` and the like: as without costspan, and counted |
 | others | Embeddings, rerank, further endpoints |
+| in use | Clients made before costspan or copied, streams left early, tasks cancelled, many threads |
 | no model | Lists of models, files, fine-tuning jobs: no span |
 
 """
@@ -63,8 +65,8 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(number) for number in re.findall(r"\d+", version))
 
 
-def page(seen: Iterable[Seen], missing: Iterable[str]) -> str:
-    """The page, as Markdown."""
+def page(seen: Iterable[Seen], absent: Iterable[tuple[str, str]], python: str) -> str:
+    """The page, as Markdown. `absent`: each SDK that nothing was seen of, and why; `python`: the version that all ran on."""
     rows: defaultdict[tuple[str, str], list[Seen]] = defaultdict(list)
     for one in seen:
         rows[one.sdk, one.version].append(one)
@@ -72,5 +74,5 @@ def page(seen: Iterable[Seen], missing: Iterable[str]) -> str:
     for (sdk, version), tests in sorted(rows.items(), key=lambda row: (row[0][0], _numbers(row[0][1]))):
         columns = [[one for one in tests if name in (one.column, "async" if one.asynchronous else "")] for name in COLUMNS]
         lines.append(f"| {sdk} | {version} | " + " | ".join(map(_cell, columns)) + " |")
-    lines += [f"| {package} | could not be installed |" + " |" * len(COLUMNS) for package in sorted(set(missing))]
-    return HEAD + "\n".join(lines) + "\n"
+    lines += [f"| {requirement} | **{why}** |" + " |" * len(COLUMNS) for requirement, why in sorted(set(absent))]
+    return HEAD.format(python=python) + "\n".join(lines) + "\n"

@@ -8,7 +8,7 @@ import pytest
 session = pytest.importorskip("aiobotocore.session")
 
 from sdk.aws_server import AwsServer, document, stream  # noqa: E402
-from sdk.test_boto3 import ANSWER, COST, EVENTS, MESSAGES, NOVA, THROTTLED, is_told  # noqa: E402
+from sdk.boto3_kit import ANSWER, COST, EVENTS, MESSAGES, NOVA, THROTTLED, is_told  # noqa: E402
 from telemetry_kit import instrumented  # noqa: E402
 
 

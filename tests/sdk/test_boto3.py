@@ -3,7 +3,6 @@
 import gc
 import io
 import json
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -14,166 +13,28 @@ boto3 = pytest.importorskip("boto3")
 import botocore.endpoint  # noqa: E402
 import botocore.httpsession  # noqa: E402
 from botocore.config import Config  # noqa: E402
-from botocore.exceptions import ClientError, EventStreamError  # noqa: E402
+from botocore.exceptions import ClientError  # noqa: E402
 
 from sdk.aws_server import Answer, AwsServer, document, stream  # noqa: E402
-from telemetry_kit import Kit, instrumented  # noqa: E402
-
-NOVA = "us.amazon.nova-lite-v1:0"
-CLAUDE = "anthropic.claude-3-haiku-20240307-v1:0"
-PROFILE = "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.amazon.nova-lite-v1:0"
-MESSAGES = [{"role": "user", "content": [{"text": "Say hello."}]}]
-ANSWER = {
-    "output": {"message": {"role": "assistant", "content": [{"text": "Hello!"}]}},
-    "stopReason": "end_turn",
-    "usage": {"inputTokens": 10, "outputTokens": 4, "totalTokens": 114, "cacheReadInputTokens": 100, "cacheWriteInputTokens": 0},
-    "metrics": {"latencyMs": 312},
-}
-COST = (10 * 0.06 + 100 * 0.015 + 4 * 0.24) / 1e6
-"""Amazon Nova Lite (aws.amazon.com/bedrock/pricing), USD for a million tokens: 0.06 input, 0.015 cached, 0.24 output."""
-DELTAS = [{"contentBlockDelta": {"contentBlockIndex": 0, "delta": {"text": text}}} for text in ("Hel", "lo", "!")]
-EVENTS = [
-    {"messageStart": {"role": "assistant"}},
-    *DELTAS,
-    {"contentBlockStop": {"contentBlockIndex": 0}},
-    {"messageStop": {"stopReason": "end_turn"}},
-    {"metadata": {"usage": ANSWER["usage"], "metrics": {"latencyMs": 312}}},
-]
-CLAUDE_BODY = json.dumps(
-    {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 64, "messages": [{"role": "user", "content": "Say hello."}]}
+from sdk.boto3_kit import (  # noqa: E402
+    ANSWER,
+    CLAUDE,
+    CLAUDE_ANSWER,
+    CLAUDE_BODY,
+    CLAUDE_COST,
+    COST,
+    EVENTS,
+    MESSAGES,
+    NOVA,
+    PROFILE,
+    THROTTLED,
+    ended,
+    is_told,
+    same,
 )
-CLAUDE_ANSWER = {
-    "id": "msg_bdrk_01",
-    "type": "message",
-    "role": "assistant",
-    "model": "claude-3-haiku-20240307",
-    "content": [{"type": "text", "text": "Hello!"}],
-    "stop_reason": "end_turn",
-    "stop_sequence": None,
-    "usage": {"input_tokens": 10, "output_tokens": 4},
-}
-CLAUDE_COST = (10 * 0.25 + 4 * 1.25) / 1e6
-CLAUDE_EVENTS = [
-    {
-        "chunk": {
-            "type": "message_start",
-            "message": {**CLAUDE_ANSWER, "stop_reason": None, "usage": {"input_tokens": 10, "output_tokens": 1}},
-        }
-    },
-    {"chunk": {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}},
-    {"chunk": {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Hello!"}}},
-    {"chunk": {"type": "content_block_stop", "index": 0}},
-    {
-        "chunk": {
-            "type": "message_delta",
-            "delta": {"stop_reason": "end_turn", "stop_sequence": None},
-            "usage": {"output_tokens": 4},
-        }
-    },
-    {
-        "chunk": {
-            "type": "message_stop",
-            "amazon-bedrock-invocationMetrics": {"inputTokenCount": 10, "outputTokenCount": 3, "invocationLatency": 9},
-        }
-    },
-]
-THROTTLED = document(
-    {"message": "Too many requests"}, 429, x_amzn_errortype="ThrottlingException:http://internal.amazon.com/coral/"
-)
+from telemetry_kit import instrumented  # noqa: E402
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[AwsServer]:
-    with AwsServer() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def clients(server: AwsServer) -> Callable[..., Any]:
-    """Clients by their attempts, made once: botocore reads its models of all services for each."""
-    made: dict[int, Any] = {}
-
-    def client(attempts: int = 1) -> Any:
-        if attempts not in made:
-            made[attempts] = boto3.client(
-                "bedrock-runtime",
-                region_name="us-east-1",
-                endpoint_url=server.url,
-                aws_access_key_id="AKIDEXAMPLE000001",
-                aws_secret_access_key="made-up",
-                config=Config(retries={"total_max_attempts": attempts, "mode": "standard"}, read_timeout=5),
-            )
-        return made[attempts]
-
-    return client
-
-
-@pytest.fixture(autouse=True)
-def fresh(server: AwsServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0.0)
-    server.answers.clear()
-    server.sent.clear()
-    server.go.clear()
-    yield
-    server.go.set()
-
-
-def plain(value: Any) -> Any:
-    """A result as values that can be compared; the server's clock and numbering are left out."""
-    if isinstance(value, dict):
-        return {
-            key: plain(part)
-            for key, part in value.items()
-            if key.lower() not in ("date", "requestid", "x-amzn-requestid", "latencyms")
-        }
-    if isinstance(value, list):
-        return [plain(part) for part in value]
-    return value if isinstance(value, str | int | float | bool | bytes | None) else type(value)
-
-
-def outcome(use: Callable[[], Any]) -> Any:
-    try:
-        return plain(use())
-    except Exception as error:
-        return type(error), str(error), plain(getattr(error, "response", None))
-
-
-def same(server: AwsServer, answers: list[Answer], use: Callable[[], Any]) -> tuple[Any, Kit]:
-    """Run `use` without and with costspan; fails where the program, or the server, could tell."""
-
-    def run() -> tuple[Any, Any]:
-        server.answers.extend(answers)
-        server.sent.clear()
-        got = outcome(use)
-        if isinstance(got, tuple) and got[0] is EventStreamError:  # its traceback held a stream that nobody closes
-            gc.collect()
-        return got, [(sent.method, sent.path, sent.body, sorted(sent.headers)) for sent in server.sent]
-
-    without = run()
-    with instrumented(providers={f"127.0.0.1:{server.port}": "aws.bedrock"}) as told:
-        observed = run()
-        assert told.spans()
-    assert observed == without
-    return observed[0], told
-
-
-def is_told(told: Kit, cost: float = COST, **more: Any) -> dict[str, Any]:
-    said = told.attributes()
-    assert said["gen_ai.provider.name"] == "aws.bedrock"
-    assert (said["gen_ai.usage.input_tokens"], said["gen_ai.usage.output_tokens"]) == ((110, 4) if cost == COST else (10, 4))
-    assert said["gen_ai.usage.cost.amount"] == pytest.approx(cost, rel=1e-15)
-    assert said["gen_ai.response.finish_reasons"] == ("end_turn",)
-    for name, value in more.items():
-        assert said.get(name.replace("__", ".")) == value, name
-    return said
-
-
-def ended(told: Kit) -> tuple[Any, ...]:
-    said = told.attributes()
-    return tuple(said.get(name) for name in ("costspan.ended", "costspan.cost.state", "error.type", "http.response.status_code"))
-
-
-# -- whole replies
 @pytest.mark.parametrize("model", [NOVA, PROFILE])
 def test_converse_is_priced_by_the_model_in_its_path(server: AwsServer, clients: Any, model: str):
     got, told = same(server, [document(ANSWER)], lambda: clients().converse(modelId=model, messages=MESSAGES))
@@ -219,87 +80,6 @@ def test_counts_are_taken_from_the_headers_where_the_body_has_none(server: AwsSe
     assert (said["gen_ai.operation.name"], said["gen_ai.request.max_tokens"]) == ("text_completion", 64)
 
 
-# -- streams
-def test_a_conversation_is_streamed_as_before_and_told(server: AwsServer, clients: Any):
-    def use() -> Any:
-        response = clients().converse_stream(modelId=NOVA, messages=MESSAGES, inferenceConfig={"maxTokens": 64})
-        return list(response["stream"])
-
-    got, told = same(server, [stream(*EVENTS)], use)
-    assert [next(iter(event)) for event in got] == [next(iter(event)) for event in EVENTS]
-    said = is_told(told, gen_ai__request__stream=True, gen_ai__request__max_tokens=64)
-    assert said["gen_ai.response.time_to_first_chunk"] > 0
-
-
-def test_a_model_is_invoked_streamed_as_before_and_told(server: AwsServer, clients: Any):
-    def use() -> Any:
-        response = clients().invoke_model_with_response_stream(modelId=CLAUDE, body=CLAUDE_BODY)
-        return [json.loads(event["chunk"]["bytes"])["type"] for event in response["body"]]
-
-    got, told = same(server, [stream(*CLAUDE_EVENTS)], use)
-    assert got == [event["chunk"]["type"] for event in CLAUDE_EVENTS]
-    is_told(told, CLAUDE_COST, gen_ai__response__id="msg_bdrk_01", gen_ai__response__model="claude-3-haiku-20240307")
-
-
-@pytest.mark.parametrize("read", [0, 2])
-@pytest.mark.parametrize("leave", ["close", "drop"])
-def test_a_stream_left_early_is_abandoned_not_failed(server: AwsServer, clients: Any, read: int, leave: str):
-    def use() -> Any:
-        response = clients().converse_stream(modelId=NOVA, messages=MESSAGES)
-        events = iter(response["stream"])
-        got = [next(events) for _ in range(read)]
-        if leave == "close":
-            response["stream"].close()
-        del events, response
-        gc.collect()
-        server.go.set()
-        return got
-
-    _, told = same(server, [stream(*EVENTS, waits=True)], use)
-    assert ended(told) == ("abandoned", "partial", None, 200)
-
-
-def test_a_stream_that_breaks_is_told_as_broken_and_raises_as_before(server: AwsServer, clients: Any):
-    def use() -> Any:
-        return list(clients().converse_stream(modelId=NOVA, messages=MESSAGES)["stream"])
-
-    got, told = same(server, [stream(*EVENTS[:3], breaks=True)], use)
-    assert got[0].__name__ == "ProtocolError"
-    assert ended(told) == (None, "partial", "ProtocolError", 200)
-
-
-def test_an_exception_in_mid_stream_is_the_calls_error(server: AwsServer, clients: Any):
-    def use() -> Any:
-        return list(clients().converse_stream(modelId=NOVA, messages=MESSAGES)["stream"])
-
-    got, told = same(server, [stream(*EVENTS[:3], {"modelStreamErrorException": {"message": "The model failed."}})], use)
-    assert got[0] is EventStreamError
-    assert ended(told) == (None, "partial", "modelStreamErrorException", 200)
-    assert told.attributes()["costspan.error.message"] == "The model failed."
-
-
-def test_an_error_frame_is_the_calls_error(server: AwsServer, clients: Any):
-    def use() -> Any:
-        return list(clients().converse_stream(modelId=NOVA, messages=MESSAGES)["stream"])
-
-    got, told = same(server, [stream(*EVENTS[:2], {"error": {"code": "InternalError", "message": "It broke."}})], use)
-    assert got[0] is EventStreamError
-    assert ended(told) == (None, "partial", "InternalError", 200)
-
-
-def test_a_program_that_stops_at_the_usage_has_had_the_whole_stream(server: AwsServer, clients: Any):
-    def use() -> Any:
-        response = clients().converse_stream(modelId=NOVA, messages=MESSAGES)
-        for event in response["stream"]:
-            if "metadata" in event:
-                break
-        response["stream"].close()
-
-    _, told = same(server, [stream(*EVENTS)], use)
-    is_told(told)
-
-
-# -- failures and attempts
 @pytest.mark.parametrize("streamed", [False, True])
 def test_a_refused_call_has_the_services_error_and_no_cost(server: AwsServer, clients: Any, streamed: bool):
     refused = document(
@@ -402,7 +182,6 @@ def test_a_call_that_never_left_has_nothing_to_bill():
         assert ended(told) == (None, None, "EndpointConnectionError", None)
 
 
-# -- what is no call, and what stays as it was
 def test_calls_of_other_services_and_counting_tokens_have_no_cost(server: AwsServer, clients: Any):
     if not hasattr(clients(), "count_tokens"):
         pytest.skip("this boto3 cannot count tokens")

@@ -218,6 +218,17 @@ def document(**usage: Any) -> bytes:
     return json.dumps({**head, "usage": {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15, **usage}}).encode()
 
 
+def costs_as_stated(line: Drive, tracked: Tracking, gateway: str, cost: float, streamed: bool = False) -> dict[str, Any]:
+    """A call by a gateway that says what it cost; what costspan says of it."""
+    with tracked(providers={f"127.0.0.1:{line.provider.port}": gateway}) as told:
+        ask(line, streamed)
+        said = told.attributes()
+    assert said[names.PROVIDER] == gateway
+    assert said[names.COST_AMOUNT] == cost
+    assert said[names.COST_SOURCE] == "provider"
+    return said
+
+
 @pytest.mark.parametrize("streamed", [False, True], ids=["plain", "streamed"])
 def test_litellms_proxy_states_the_cost_and_it_is_used(line: Drive, tracked: Tracking, streamed: bool) -> None:
     headers = {"x-litellm-response-cost": "0.0123", "x-litellm-model-id": "1"}
@@ -228,22 +239,12 @@ def test_litellms_proxy_states_the_cost_and_it_is_used(line: Drive, tracked: Tra
         line.provider.script(CHAT, headers=headers, chunks=events)
     else:
         line.provider.script(CHAT, headers=headers, body=document())
-    with tracked(providers={f"127.0.0.1:{line.provider.port}": "litellm"}) as told:
-        ask(line, streamed)
-        said = told.attributes()
-    assert said[names.PROVIDER] == "litellm"
-    assert said[names.COST_AMOUNT] == 0.0123
-    assert said[names.COST_SOURCE] == "provider"
+    costs_as_stated(line, tracked, "litellm", 0.0123, streamed)
 
 
 def test_openrouter_states_the_cost_in_its_usage_and_it_is_used(line: Drive, tracked: Tracking) -> None:
     line.provider.script(CHAT, body=document(cost=0.00456))
-    with tracked(providers={f"127.0.0.1:{line.provider.port}": "openrouter"}) as told:
-        ask(line, False)
-        said = told.attributes()
-    assert said[names.PROVIDER] == "openrouter"
-    assert said[names.COST_AMOUNT] == 0.00456
-    assert said[names.COST_SOURCE] == "provider"
+    said = costs_as_stated(line, tracked, "openrouter", 0.00456)
     assert said[names.RESPONSE_MODEL] == "openai/gpt-4.1"
 
 

@@ -174,9 +174,8 @@ def test_a_reply_closed_early_has_not_been_read_to_its_end(opened: Any, reply: s
         lambda response: None,
         lambda response: response.read(10),
         lambda response: next(response.stream(10)),
-        lambda response: response.release_conn(),
     ],
-    ids=["unread", "begun", "streamed", "released"],
+    ids=["unread", "begun", "streamed"],
 )
 @pytest.mark.parametrize("reply", ["measured", "chunked"])
 def test_a_reply_that_is_let_go_ends_on_the_background_thread(opened: Any, reply: str, use: Any):
@@ -189,6 +188,16 @@ def test_a_reply_that_is_let_go_ends_on_the_background_thread(opened: Any, reply
     assert gone() is None
     background.flush(2.0)
     assert watched.ends == ["dropped"]
+
+
+@pytest.mark.parametrize("reply", REPLIES)
+def test_a_reply_whose_connection_was_released_in_the_middle_is_over(opened: Any, reply: str):
+    response, watched = opened(REPLIES[reply]), Watched()
+    raw.watch(response, watched, watched)  # type: ignore[arg-type]
+    response.read(10)
+    response.release_conn()
+    response.release_conn()
+    assert watched.ends == [(None, False)]
 
 
 def test_a_drained_reply_was_read(opened: Any):
@@ -206,6 +215,15 @@ def test_what_is_taken_out_is_missing_and_what_was_held_comes_at_the_end(opened:
     raw.watch(response, watched, watched)  # type: ignore[arg-type]
     expected = READERS[reader](response)
     assert expected == b"".join(chunk for chunk in watched.seen if not len(chunk) % 2) + b"the rest"
+    assert watched.ends == [(None, True)]
+
+
+def test_the_rest_is_all_that_is_left_where_more_was_ready_than_was_asked_for(opened: Any):
+    response, watched = opened(REPLIES["measured"]), Watched(lambda chunk: chunk + chunk)
+    raw.watch(response, watched, watched)  # type: ignore[arg-type]
+    first = response.read(10)
+    assert first == BODY[:10]
+    assert response.read() == BODY[:10] + BODY[10:] + BODY[10:]
     assert watched.ends == [(None, True)]
 
 

@@ -37,6 +37,13 @@ PATHS = [
         ("api.mistral.ai", "mistral_ai"),
         ("api.writer.com", "writer"),
         ("us-central1-aiplatform.googleapis.com", "gcp.vertex_ai"),
+        ("aiplatform.eu.rep.googleapis.com", "gcp.vertex_ai"),
+        ("claude.googleapis.com", "anthropic"),
+        ("aws-external-anthropic.eu-west-1.api.aws", "anthropic"),
+        ("runtime.sagemaker.eu-west-1.amazonaws.com", "aws.sagemaker"),
+        ("vpce-1.runtime.sagemaker.eu-west-1.vpce.amazonaws.com", "aws.sagemaker"),
+        ("westeurope.api.cognitive.microsoft.com", "azure.ai.openai"),
+        ("api.business.githubcopilot.com", "github_copilot"),
     ],
 )
 def test_a_known_host_has_its_own_name(host: str, provider: str):
@@ -55,10 +62,32 @@ def test_an_unknown_host_has_its_own_name_and_is_never_called_openai(path: str, 
 
 
 @pytest.mark.parametrize(
-    "host", ["evil-api.openai.com.example.org", "api.openai.com.evil.example", "notapi.openai.com", "xopenai.azure.com"]
+    "host",
+    [
+        *("evil-api.openai.com.example.org", "api.openai.com.evil.example", "notapi.openai.com", "xopenai.azure.com"),
+        *("runtime.sagemaker.eu-west-1.amazonaws.com.evil.example", "aws-external-anthropic.evil.example", "acme.azure-api.net"),
+    ],
 )
 def test_a_host_that_only_looks_like_a_known_one_is_not(host: str):
     assert provider_of(host, 0, "/", {}) == (host, False)
+
+
+@pytest.mark.parametrize(
+    ("host", "path", "provider"),
+    [
+        ("gateway.ai.cloudflare.com", "/v1/account/main/openai/chat/completions", "openai"),
+        ("gateway.ai.cloudflare.com", "/v1/account/main/grok/v1/chat/completions", "x_ai"),
+        ("gateway.ai.cloudflare.com", "/v1/account/main/workers-ai/v1/chat/completions", "cloudflare"),
+        ("gateway.ai.cloudflare.com", "/v1/account/main/compat/chat/completions", "gateway.ai.cloudflare.com"),
+        ("gateway.ai.cloudflare.com", "/chat/completions", "gateway.ai.cloudflare.com"),
+        ("acme.azure-api.net", "/openai/deployments/sheep/chat/completions", "azure.ai.openai"),
+        ("acme.azure-api.net", "/mine/chat/completions", "acme.azure-api.net"),
+    ],
+)
+def test_a_gateway_has_the_name_of_whom_its_path_names(host: str, path: str, provider: str):
+    route = MATCH("POST", host, 0, path)
+    assert route is not None
+    assert (route.provider, route.known) == (provider, provider != host)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ CLIENTS: Final[dict[str, str]] = {
     "httpx": "httpx",
     "httpx2": "httpx2",
     "requests": "requests",
+    "urllib3": "urllib3.poolmanager",
     "aiohttp": "aiohttp",
     "botocore": "botocore.httpsession",
 }

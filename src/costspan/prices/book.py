@@ -5,6 +5,8 @@ from pathlib import Path
 from time import time_ns
 from typing import Final
 
+from msgspec.structs import replace
+
 from costspan.call import Call, Usage
 from costspan.names import PARTIAL, PRICED, TEAM, UNMETERED, UNPRICED
 from costspan.prices.overrides import Overrides
@@ -14,6 +16,9 @@ from costspan.prices.table import open_table
 
 _REMEMBERED: Final = 4096
 """Resolved prices kept; then all are forgotten. Far more than a program has models, tiers and teams."""
+
+_FETCHABLE_NS: Final = 30 * 86_400 * 10**9
+"""Longer than providers keep a batch's results (Anthropic: 29 days from its creation): it ended after that."""
 
 _Key = tuple[str, str | None, str | None, str | None, bool, tuple[str, str | None] | None]
 
@@ -72,6 +77,46 @@ class PriceBook:
             call.price_version = self.version
         else:
             self._price_carefully(call, billed, found)
+
+    def price_shares(self, call: Call) -> None:
+        """As `price`, of a batch or another sum: each of its shares has its own price, a batch's as of its end."""
+        self.price(call)
+        call.context_window = None  # a sum is in nobody's window
+        if call.cost_source == "provider" or call.cost_state not in (PRICED, UNPRICED):
+            return
+        try:
+            amount, currency = self._of_shares(call)
+        except UnmeteredError:
+            _tell(call, None, None, None, UNMETERED)
+        except UnpriceableError:
+            _tell(call, None, None, None, UNPRICED)
+            call.price_version = self.version
+        else:
+            _tell(call, amount, currency, "local", PRICED)
+            call.price_version = self.version
+
+    def _of_shares(self, call: Call) -> tuple[float, str]:
+        """What the shares cost together, and in which currency."""
+        at = call.priced_at_ns or call.started_ns or time_ns()
+        amount = 0
+        currencies: set[str] = set()
+        for share in call.shares or ():
+            asked = replace(call, response_model=share.model, response_tier=share.tier)
+            key = self._key(asked)
+            found = self._found.get(key)
+            if found is None or not found.start <= at < found.end:
+                found = self._resolve(asked, key, at)
+            if call.batch and call.priced_at_ns is None and found.start > at - _FETCHABLE_NS:
+                raise UnpriceableError("the price has changed, and whether the batch ended before that is not said")
+            amount += found.charge.of_many(share.usage, calls=share.calls, length=share.length)
+            currencies.add(found.currency)
+        if len(currencies) > 1:
+            raise UnpriceableError("the prices of a batch's models are in several currencies")
+        return float(amount), currencies.pop()
+
+    def _key(self, call: Call) -> _Key:
+        place = (call.host, call.labels.get(TEAM)) if self._by_place else None
+        return call.provider, call.response_model, call.request_model, call.response_tier, call.batch, place
 
     def _resolve(self, call: Call, key: _Key, at: int) -> Found:
         found = resolve(asked_of(call), self.table, self.overrides, at / 1e9)

@@ -73,7 +73,7 @@ class Price(NamedTuple):
 def asked_of(call: Call) -> Asked:
     """What of `call` decides its price."""
     provider, answered = call.provider, call.response_model
-    if provider == "aws.bedrock" and answered and not answered.startswith("arn:"):
+    if provider == "aws.bedrock" and call.request_model and answered and not answered.startswith("arn:"):
         answered = None  # Claude's own name says nothing of the inference profile, whose prefix decides the price
     models = [model for model in (answered, call.request_model) if model]
     return asked(provider, models, host=call.host, team=call.labels.get(TEAM), tier=call.response_tier, batch=call.batch)

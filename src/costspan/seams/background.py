@@ -9,12 +9,25 @@ import os
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
+from typing import Protocol
 
 Task = Callable[[], object]
 _queue: "SimpleQueue[Task]" = SimpleQueue()
 _thread: threading.Thread | None = None
-unfinished: set[Task] = set()
-"""What ends the calls whose replies are still being read: a program that ends before they do has made them all the same."""
+
+
+class Unfinished(Protocol):
+    """A call whose reply is still being read."""
+
+    done: bool
+
+    def dropped(self) -> None:
+        """End it: nobody reads on. Nothing happens where it is `done`."""
+        ...
+
+
+unfinished: set[Unfinished] = set()
+"""Calls that a program has made all the same, if it ends before they do."""
 
 
 def later(task: Task) -> None:
@@ -45,8 +58,8 @@ def flush(timeout: float) -> None:
 
 def end_unfinished() -> None:
     """End, as dropped, what is still open when the program ends."""
-    for task in unfinished.copy():
-        later(task)
+    for call in unfinished.copy():
+        later(call.dropped)
     flush(1.0)
 
 
@@ -54,6 +67,8 @@ def _after_fork() -> None:
     """A child has no thread, and what the parent dropped, or reads, is the parent's to end."""
     global _thread, _queue  # noqa: PLW0603
     _queue = SimpleQueue()
+    for call in unfinished:
+        call.done = True
     unfinished.clear()
     if _thread is not None:
         _thread = None

@@ -29,7 +29,7 @@ class Tap:
         self._exchange = exchange
         self._feed = reply.watch(tap_failed)
         self._reply = reply
-        unfinished.add(exchange.dropped)
+        unfinished.add(exchange)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._source, name)
@@ -49,7 +49,7 @@ class Tap:
         """The exchange, for whoever asks first: the program's thread or the background one."""
         exchange: Exchange | None = self.__dict__.pop("_exchange", None)
         if exchange is not None:
-            unfinished.discard(exchange.dropped)
+            unfinished.discard(exchange)
         return exchange
 
     def _end(self, error: BaseException | None, exhausted: bool) -> None:

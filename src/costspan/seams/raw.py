@@ -1,4 +1,4 @@
-"""The tap on a reply of urllib3, which requests and botocore read from.
+"""The tap on a reply of urllib3, which requests and botocore read from, and programs that use it by itself.
 
 The reply stays the very object that it was: while it is read, it is of a subclass of its own class, made here, whose steps see
 the bytes as they come off the wire, before any decoding, whichever of its methods asks for them. Once it is over, it is of its
@@ -7,8 +7,9 @@ are where bytes come in, ``_error_catcher`` is around every reading of them.
 """
 
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from io import BytesIO
 from typing import Any
@@ -17,8 +18,17 @@ from costspan.exchange import Exchange, guarded, tap_failed
 from costspan.seams.background import later, unfinished
 from costspan.wire.reply import Reply
 
+sender: ContextVar[Any] = ContextVar("costspan_sender", default=None)
+"""Who sends a call by urllib3 here (a session, a manager): the redirects that it follows are sent by it too, inside of that."""
 _KEY = "_costspan"
 _STEPS = ("_fp_read", "_handle_chunk", "_error_catcher", "read_chunked", "isclosed")
+
+
+def encoded(headers: Iterable[tuple[str, str]]) -> Iterable[tuple[bytes, bytes]]:
+    """A reply's headers as on the wire; encoded at once, since one by one would cost as much as all else here."""
+    texts = [f"{name}\0{value}" for name, value in headers]
+    whole = "\0".join(texts).encode("latin-1", "replace").split(b"\0")
+    return zip(whole[::2], whole[1::2], strict=False)
 
 
 class Watch:
@@ -38,7 +48,7 @@ class Watch:
         """What is the program's of that, beyond what it asked for so far."""
         self.left: int | None = None
         """How much is still to come of a reply that says its length."""
-        unfinished.add(exchange.dropped)
+        unfinished.add(exchange)
 
     @guarded("tap.rest", b"")
     def rest(self) -> bytes:
@@ -58,7 +68,7 @@ class Watch:
     def _let_go(self, raw: Any) -> Exchange | None:
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
-            unfinished.discard(exchange.dropped)
+            unfinished.discard(exchange)
             raw.__dict__.pop(_KEY, None)
             raw.__class__ = self._own
         return exchange
@@ -69,6 +79,7 @@ class _Steps:
 
     __slots__ = ()
     _fp: Any
+    _original_response: Any
     length_remaining: int | None
 
     def _without_usage(self, watch: Watch, amt: int | None = None, **options: Any) -> bytes:
@@ -76,7 +87,7 @@ class _Steps:
         own: Any = super()
         ready, watch.ready = watch.ready, b""
         whole, least = (False, 1) if options.get("read1") else (amt is None, amt or 1)
-        while len(ready) < least:
+        while whole or len(ready) < least:
             data = own._fp_read(amt, **options)
             if watch.left is not None:
                 watch.left -= len(data)
@@ -129,6 +140,13 @@ class _Steps:
             raise
         if watch is not None and own.isclosed():
             watch.end(self, None, exhausted=True)
+
+    def release_conn(self) -> None:
+        own: Any = super()
+        own.release_conn()
+        watch, original = self.__dict__.get(_KEY), self._original_response
+        if watch is not None and original is not None and not original.isclosed():  # the rest is nobody's to read any more
+            watch.end(self, None, exhausted=False)
 
     def close(self) -> None:
         own: Any = super()

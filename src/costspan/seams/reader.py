@@ -26,7 +26,7 @@ def _drop(held: list[Exchange], _response: Any = None) -> None:
     """The response is gone. The collector may run this inside a lock of the SDK's: nothing may be recorded here."""
     if held:
         exchange = held.pop()
-        unfinished.discard(exchange.dropped)
+        unfinished.discard(exchange)
         later(exchange.dropped)
 
 
@@ -50,7 +50,7 @@ class Watch(list[Callable[[], None]]):
         """The exchange, until somebody has ended it: who takes it out."""
         self._reply = reply
         self._response: Any = ref(response, partial(_drop, self._held))
-        unfinished.add(exchange.dropped)
+        unfinished.add(exchange)
 
     @guarded("tap.rest", b"")
     def rest(self) -> bytes:
@@ -65,7 +65,7 @@ class Watch(list[Callable[[], None]]):
         reader._eof_callbacks = list(self)
         if self._held:
             exchange = self._held.pop()
-            unfinished.discard(exchange.dropped)
+            unfinished.discard(exchange)
             exchange.ended(error, exhausted)
 
     @guarded("reader.closed", None)

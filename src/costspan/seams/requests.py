@@ -4,25 +4,22 @@ Not urllib3's ``urlopen`` below it: there redirects and retries are other reques
 by, and neither the prepared request nor the reply that the program holds is in reach.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextvars import ContextVar
+from collections.abc import Callable, Iterator, Mapping
 from functools import wraps
 from types import ModuleType
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from costspan import exchange as core
 from costspan.active import state
-from costspan.exchange import Exchange, guarded, internal_error
+from costspan.exchange import Exchange, guarded
 from costspan.seams import change, raw
-from costspan.seams.find import Found, look_up
+from costspan.seams.find import Found, find_url
 from costspan.seams.patch import Patched, replace
 from costspan.wire.body import without_usage
 from costspan.wire.multipart import text_fields
 from costspan.wire.route import Sent
 
-_session: ContextVar[Any] = ContextVar("costspan_requests_session", default=None)
-"""The session that is sending a call here: the redirects that it follows are sent by it too, inside of that."""
 UNSENT = frozenset(
     (
         *("NewConnectionError", "NameResolutionError", "ConnectTimeoutError"),  # of urllib3, inside of those of requests
@@ -30,25 +27,6 @@ UNSENT = frozenset(
     )
 )
 """Errors that are raised before a request has left."""
-
-
-def find(request: Any) -> Found | None:
-    """The route of a prepared request. Costs about a microsecond where there is none; a URL is split once while it is in use."""
-    active = state.active
-    if active is None:
-        return None
-    try:
-        url: str = request.url
-        scheme, netloc, path, _, _ = parts = urlsplit(url)
-        if not active.router.knows(netloc if ":" not in netloc else netloc.rpartition("@")[2].partition(":")[0], path):
-            return None
-        key = (request.method, netloc, path, scheme)
-        if (found := active.found.get(key)) is not None:
-            return found
-        return look_up(active, key, scheme=scheme, host=parts.hostname or "", port=parts.port, path=unquote(path))
-    except Exception as error:  # noqa: BLE001 - `guarded`, without the price of its call for every request
-        internal_error("requests.find", error)
-        return None
 
 
 def _headers(request: Any) -> dict[str, str]:
@@ -122,13 +100,6 @@ def _redirected(response: Any, request: Any) -> None:
             made.body = request.body
 
 
-def _raw_headers(response: Any) -> Iterable[tuple[bytes, bytes]]:
-    """A reply's headers as on the wire; encoded at once, since one by one would cost as much as all else here."""
-    texts = [f"{name}\0{value}" for name, value in response.headers.lower_items()]
-    whole = "\0".join(texts).encode("latin-1", "replace").split(b"\0")
-    return zip(whole[::2], whole[1::2], strict=False)
-
-
 @guarded("requests.answered", None)
 def answered(exchange: Exchange, request: Any, response: Any) -> None:
     """Read a reply that is there whole; watch one that is still to come."""
@@ -139,7 +110,7 @@ def answered(exchange: Exchange, request: Any, response: Any) -> None:
     if content is None and own["_content_consumed"]:
         content = b""
     _note_retries(exchange, response)
-    reply = exchange.answered(response.status_code, _raw_headers(response), content)
+    reply = exchange.answered(response.status_code, raw.encoded(response.headers.lower_items()), content)
     if reply is not None:
         raw.watch(response.raw, exchange, reply)
     elif content and exchange.added_usage:  # read whole, by send() itself or by a hook
@@ -170,13 +141,14 @@ def patch(library: ModuleType) -> Iterator[Patched]:
     def wrap(original: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(original)
         def send(self: Any, request: Any, **kwargs: Any) -> Any:
-            found = find(request) if state.active is mine and isinstance(request, library.PreparedRequest) else None
-            if found is None or (_session.get() is self and kwargs.get("allow_redirects") is False):
+            prepared = state.active is mine and isinstance(request, library.PreparedRequest)
+            found = find_url("requests.find", request.method, request.url) if prepared else None
+            if found is None or (raw.sender.get() is self and kwargs.get("allow_redirects") is False):
                 return original(self, request, **kwargs)
             exchange = begin(request, found)
             if exchange is None:
                 return original(self, request, **kwargs)
-            token = _session.set(self)
+            token = raw.sender.set(self)
             try:
                 with exchange:
                     try:
@@ -185,7 +157,7 @@ def patch(library: ModuleType) -> Iterator[Patched]:
                         failed(exchange, self, request, error)
                         raise
             finally:
-                _session.reset(token)
+                raw.sender.reset(token)
             answered(exchange, request, response)
             return response
 

@@ -30,6 +30,7 @@ MODULES: dict[str, Where] = {
     "httpx": ("http", "patch"),
     "httpx2": ("http", "patch"),
     "requests": ("requests", "patch"),
+    "urllib3.poolmanager": ("urllib3", "patch"),
     "aiohttp": ("aiohttp", "patch"),
     "botocore.httpsession": ("botocore", "patch"),
     "botocore.endpoint": ("botocore", "patch_endpoint"),

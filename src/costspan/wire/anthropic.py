@@ -7,7 +7,6 @@ Input is stated in three parts that do not overlap: plain, read from the cache, 
 ``message_start``; ``message_delta`` is cumulative and may say them again, or the output alone.
 """
 
-from operator import attrgetter
 from typing import Any
 from urllib.parse import unquote
 
@@ -17,7 +16,7 @@ from costspan import names
 from costspan.call import Call, Usage
 from costspan.names import REGIONAL
 from costspan.wire.anthropic_usage import Counts, fill, unknown_lifetime
-from costspan.wire.fields import Count, Integer, Shape, Text, read_error, texts
+from costspan.wire.fields import Count, Integer, Shape, Text, Typed, named, read_error, texts
 from costspan.wire.hosts import Hosts
 from costspan.wire.regions import in_region, is_regional
 from costspan.wire.route import Format, Matcher, Route, Sent
@@ -27,12 +26,6 @@ class Thinking(msgspec.Struct, gc=False):
     """``thinking``, of which only its budget matters."""
 
     budget_tokens: Count | None = None
-
-
-class Typed(msgspec.Struct, gc=False):
-    """An output format, of which only its type matters."""
-
-    type: Text | None = None
 
 
 class Output(msgspec.Struct, gc=False):
@@ -66,15 +59,13 @@ HOUR = "cached for an hour"
 _HOUR = b'"1h"'
 """In a request that caches something for an hour; without it, what is cached lives for five minutes."""
 
-_ASKED = (
+_asked = named(
     ("max_tokens", names.REQUEST_MAX_TOKENS),
     ("max_tokens_to_sample", names.REQUEST_MAX_TOKENS),
     ("temperature", names.REQUEST_TEMPERATURE),
     ("top_p", names.REQUEST_TOP_P),
     ("top_k", names.REQUEST_TOP_K),
 )
-_asked_of = attrgetter(*(field for field, _ in _ASKED))
-_ASKED_NAMES = tuple(name for _, name in _ASKED)
 
 
 def ask(sent: Sent, call: Call) -> bool:
@@ -85,9 +76,7 @@ def ask(sent: Sent, call: Call) -> bool:
     call.request_model = question.model or call.request_model
     call.stream = call.stream or question.stream is True
     call.request_tier = question.service_tier or None
-    asked: dict[str, Any] = {
-        name: value for name, value in zip(_ASKED_NAMES, _asked_of(question), strict=True) if value is not None
-    }
+    asked = _asked(question)
     if question.stop_sequences is not None and (several := texts(question.stop_sequences)):
         asked[names.REQUEST_STOP_SEQUENCES] = several
     if question.thinking is not None and question.thinking.budget_tokens is not None:
@@ -189,12 +178,20 @@ def _read_identity(answer: Answer, call: Call) -> None:
 
 
 def _read_tier(counts: Counts, call: Call) -> None:
-    """Fast mode and inference in one country have prices of their own, as tiers have."""
     if call.response_tier is None:
-        speed = counts.speed if counts.speed != "standard" else None
-        tier = speed or counts.service_tier or None
-        regional = REGIONAL in call.hints or counts.inference_geo not in GLOBAL
-        call.response_tier = in_region(tier) if regional else tier
+        call.response_tier = tier_of(counts, regional=REGIONAL in call.hints)
+
+
+def tier_of(counts: Counts, *, regional: bool = False, batch: bool = False) -> str | None:
+    """What a message is priced by: fast mode and inference in one country have prices of their own, as tiers have.
+
+    `batch`: it is known to be of a batch, which its tier says too.
+    """
+    speed = counts.speed if counts.speed != "standard" else None
+    tier = speed or counts.service_tier or None
+    if batch and tier == "batch":
+        tier = None
+    return in_region(tier) if regional or counts.inference_geo not in GLOBAL else tier
 
 
 class BatchQuestion(msgspec.Struct, gc=False):

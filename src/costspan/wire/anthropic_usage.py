@@ -81,10 +81,18 @@ def fill(usage: Usage | None, counts: Counts) -> Usage | None:
     if filled.units is None and tools is not None and tools.web_search_requests:
         filled.units = {"web_searches": tools.web_search_requests}
     if filled.input_tokens is not None and filled.output_tokens is not None:
-        for iteration in counts.iterations or ():
+        for iteration in () if _is_answer(counts) else counts.iterations or ():
             _add(filled, iteration)
     said = filled.input_tokens is not None or filled.output_tokens is not None or bool(filled.units)
     return filled if said else usage
+
+
+def _is_answer(counts: Counts) -> bool:
+    """Whether the one sampling is all that there was: another model fell in from the start, the one that the reply names."""
+    if counts.iterations is None or len(counts.iterations) != 1 or counts.iterations[0].type != "fallback_message":
+        return False
+    only = counts.iterations[0]
+    return (only.input_tokens, only.output_tokens) == (counts.input_tokens, counts.output_tokens)
 
 
 def unknown_lifetime(usage: Usage, counts: Counts) -> bool:

@@ -1,11 +1,13 @@
-"""What nearly every format lets a request ask for, under whatever names: sampling parameters, lengths, dimensions."""
+"""What nearly every format lets a request ask for, under whatever names: a model, sampling parameters, lengths, dimensions."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from costspan import names
-from costspan.wire.fields import Count, Integer, Text, texts
+from costspan.call import Call
+from costspan.wire.fields import Count, Integer, Shape, Text, texts
+from costspan.wire.route import Sent
 
 
 class Parameters(msgspec.Struct, gc=False):
@@ -45,6 +47,13 @@ class Parameters(msgspec.Struct, gc=False):
     reasoning_effort: Text | None = None
 
 
+class Question(Parameters, gc=False):
+    """What most requests say beside their parameters; a format's own adds where its texts stand."""
+
+    model: Text | None = None
+    stream: Any = None
+
+
 _NAMES: dict[str, tuple[str, ...]] = {
     names.REQUEST_TEMPERATURE: ("temperature",),
     names.REQUEST_TOP_P: ("top_p", "p", "topP"),
@@ -62,6 +71,7 @@ _LISTS: dict[str, tuple[str, ...]] = {
     names.REQUEST_STOP_SEQUENCES: ("stop", "stop_sequences", "stopSequences"),
     names.REQUEST_ENCODING_FORMATS: ("encoding_format", "embedding_types", "embedding_type"),
 }
+Q = TypeVar("Q", bound=Question)
 _EMPTY = (b"null", b'""', b"[]")
 _CHOICES = ("n", "num_generations", "numResults")
 
@@ -82,6 +92,16 @@ def asked_of(given: Parameters | None) -> dict[str, Any]:
     if choices != 1:
         asked[names.REQUEST_CHOICE_COUNT] = choices
     return asked
+
+
+def note(shape: Shape[Q], sent: Sent, call: Call) -> Q | None:
+    """Note the model, the parameters and whether a stream is asked for. None where the body is no JSON object."""
+    question = shape.read(sent.body) if sent.body else None
+    if question is not None:
+        call.request_model = question.model or None
+        call.stream = question.stream is True
+        call.asked = asked_of(question)
+    return question
 
 
 def given(*parts: msgspec.Raw | msgspec.UnsetType) -> bool:

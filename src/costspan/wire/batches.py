@@ -2,15 +2,17 @@
 
 Source: platform.openai.com/docs/api-reference/batch ("usage: only populated on batches created after September 7, 2025").
 A batch is many requests in a file, made later and at a discount. Its requests never pass here, nor do their answers one by
-one; the batch's own record sums them up. It is priced as of its end. Hosts whose record says no usage (Groq, Together,
-Mistral) leave nothing to read: looking at those is no call.
+one; the batch's own record sums them up. It is priced as of its end. How long each request was it does not say: a sum that is
+larger than a step in the model's price is unpriced. The file of its answers is downloaded as any other file is
+(``/v1/files/{id}/content``, which also gives back what the program uploaded): it is not read, as the record has told by then.
+Hosts whose record says no usage (Groq, Together, Mistral) leave nothing to read: looking at those is no call.
 """
 
 from typing import Any
 
 import msgspec
 
-from costspan.call import Call
+from costspan.call import Call, Share
 from costspan.wire.fields import Count, Shape, Text
 from costspan.wire.hosts import Hosts
 from costspan.wire.openai import ask_by_id
@@ -21,6 +23,12 @@ ENDED = frozenset(("completed", "expired", "cancelled"))
 """States in which what was answered until then is billed, and nothing more will be."""
 NANOSECONDS = 1_000_000_000
 STATES_USAGE = frozenset(("openai", "azure.ai.openai"))
+
+
+class Counted(msgspec.Struct, gc=False):
+    """``request_counts``."""
+
+    completed: Count | None = None
 
 
 class Batch(msgspec.Struct, gc=False):
@@ -34,6 +42,7 @@ class Batch(msgspec.Struct, gc=False):
     completed_at: Count | None = None
     expired_at: Count | None = None
     cancelled_at: Count | None = None
+    request_counts: Counted | None = None
     error: Any = None
 
 
@@ -50,6 +59,9 @@ def read(document: bytes, call: Call) -> bool:
     if batch.status in ENDED and batch.usage is not None:
         call.settled = True
         call.usage = read_usage(batch.usage)
+        if call.usage is not None:
+            answered = (batch.request_counts.completed if batch.request_counts is not None else None) or 1
+            call.shares = [Share(batch.model, None, answered, None, call.usage)]
         ended = batch.completed_at or batch.expired_at or batch.cancelled_at
         call.priced_at_ns = ended * NANOSECONDS if ended else None
     return True

@@ -5,7 +5,7 @@ percent-encoded: an id, an inference profile (``us.anthropic...``), or the ARN o
 Claude's messages at these hosts are read as those formats are.
 
 Not read: ApplyGuardrail, which asks no model; asynchronous invocations and batch jobs, which answer into a bucket, where no reply
-says what they used; agents and knowledge bases, which call models out of sight; the bidirectional stream, which is HTTP/2 only.
+says what they used; the bidirectional stream, which is HTTP/2 only. Agents and knowledge bases are in bedrock_agents.py.
 """
 
 from typing import Any

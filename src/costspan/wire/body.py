@@ -7,6 +7,8 @@ from costspan.wire.framing import SSE, Framing, sse_forwards
 
 HEAD_BYTES = 8 * 1024
 TAIL_BYTES = 64 * 1024
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+"""Before the first byte of some replies; no part of what they say (RFC 8259, 8.1: parsers may ignore it; WHATWG HTML, 9.2.5)."""
 DOCUMENT_BYTES = 1024 * 1024
 """A plain JSON reply read through the tap is kept whole up to here; beyond it, only its two ends are."""
 
@@ -32,7 +34,7 @@ class Tail:
 
         Returns how many bytes are held now.
         """
-        data = b"".join(self.parts)
+        data = self.data()
         if not self.cut:
             if self.limit < DOCUMENT_BYTES and is_document(data, self._framing):
                 self.limit = DOCUMENT_BYTES
@@ -49,6 +51,8 @@ class Tail:
     def data(self) -> bytes:
         """All that is held: the whole reply, or its last 64 KB when `cut`."""
         data = b"".join(self.parts)
+        if not self.cut:
+            data = data.removeprefix(BYTE_ORDER_MARK)
         self.parts[:] = [data]
         return data
 
@@ -152,7 +156,7 @@ def without_usage(stream: bytes) -> bytes:
 def last_usage(data: bytes) -> bytes:
     """The JSON text of the last ``usage`` object in `data`, a document whose beginning is missing; empty if none."""
     matches = list(_USAGE_OBJECT.finditer(data))
-    return _balanced(data, matches[-1].end() - 1) if matches else b""
+    return balanced(data, matches[-1].end() - 1) if matches else b""
 
 
 def usage_ending(data: bytes) -> bytes:
@@ -161,7 +165,7 @@ def usage_ending(data: bytes) -> bytes:
     return b'{"usage":' + usage + b"}" if usage else b""
 
 
-def _balanced(data: bytes, start: int) -> bytes:
+def balanced(data: bytes, start: int) -> bytes:
     """The object that opens at `start`: braces outside of strings balance."""
     depth, inside, escaped = 0, False, False
     for index in range(start, len(data)):

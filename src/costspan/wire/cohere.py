@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 
 from costspan.call import Call, Usage
-from costspan.wire.asked import Parameters, asked_of, given
+from costspan.wire import asked
+from costspan.wire.asked import given, note
 from costspan.wire.cut import members
 from costspan.wire.endings import posted
 from costspan.wire.fields import Count, Shape, Text, read_stated_error, tables, text
@@ -19,11 +20,9 @@ from costspan.wire.hosts import Hosts
 from costspan.wire.route import Format, Matcher, Sent
 
 
-class Question(Parameters, gc=False):
+class Question(asked.Question, gc=False):
     """The request facts of every endpoint here."""
 
-    model: Text | None = None
-    stream: Any = None
     message: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     messages: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     prompt: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
@@ -37,12 +36,9 @@ QUESTION = Shape(Question)
 
 def ask(sent: Sent, call: Call) -> bool:
     """Note what was asked. True where a model is asked for something by name."""
-    question = QUESTION.read(sent.body) if sent.body else None
+    question = note(QUESTION, sent, call)
     if question is None:
         return False
-    call.request_model = question.model or None
-    call.stream = question.stream is True
-    call.asked = asked_of(question)
     asks = (question.message, question.messages, question.prompt, question.texts, question.images, question.inputs)
     return call.request_model is not None and given(*asks)
 

@@ -3,7 +3,7 @@
 from costspan.wire import openai
 from costspan.wire.audio import SPEECH, TRANSCRIPTION, TRANSLATION
 from costspan.wire.hosts import Hosts
-from costspan.wire.images import IMAGE_EDIT, IMAGE_GENERATION, IMAGE_VARIATION
+from costspan.wire.images import IMAGE_EDIT, IMAGE_GENERATION, IMAGE_VARIATION, VIDEO
 from costspan.wire.route import Format, Matcher, Route
 
 CHAT = Format(
@@ -55,20 +55,19 @@ ENDINGS: tuple[tuple[str, Format], ...] = (
     ("/images/generations", IMAGE_GENERATION),
     ("/images/edits", IMAGE_EDIT),
     ("/images/variations", IMAGE_VARIATION),
+    ("/v1/videos", VIDEO),
     ("/audio/speech", SPEECH),
     ("/audio/transcriptions", TRANSCRIPTION),
     ("/audio/translations", TRANSLATION),
     ("/v1/moderations", MODERATIONS),
+    ("/v1/text/chatcompletion_v2", CHAT),
 )
-AZURE_ENDINGS: tuple[tuple[str, Format], ...] = (
+SHORT_ENDINGS: tuple[tuple[str, Format], ...] = (
     ("/completions", COMPLETIONS),
     ("/responses", RESPONSES),
     ("/embeddings", EMBEDDINGS),
 )
-LAST_SEGMENTS = (
-    *("completions", "responses", "compact", "embeddings", "generations", "edits", "variations"),
-    *("speech", "transcriptions", "translations", "moderations", "cancel"),
-)
+"""Without a version before them: Azure, and every gateway whose base URL is its root (LiteLLM's proxy)."""
 
 
 def matcher(hosts: Hosts) -> Matcher:
@@ -78,8 +77,8 @@ def matcher(hosts: Hosts) -> Matcher:
         fetched = _fetch_format(method, path)
         found = fetched or _format(method, path)
         provider, known = hosts.provider_of(host, port, path)
-        if found is None and method == "POST" and (known or "/openai/" in path):
-            found = next((format_ for ending, format_ in AZURE_ENDINGS if path.endswith(ending)), None)
+        if found is None and method == "POST":
+            found = next((format_ for ending, format_ in SHORT_ENDINGS if path.endswith(ending)), None)
         if found is None or (fetched is not None and not known and "/v1/responses/" not in path):
             return None
         accepts = provider in NEEDS_USAGE_OPTION or host in hosts.usage_option

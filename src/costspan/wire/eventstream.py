@@ -11,13 +11,13 @@ name, as the service's own union has it (``{"metadata": {...}}``), an exception 
 """
 
 from binascii import crc32
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from struct import Struct
 
 import msgspec
 
 from costspan.wire.fields import UNREADABLE
-from costspan.wire.framing import BY_TYPE, Framing
+from costspan.wire.framing import BY_TYPE, LINES, SSE, Framing
 
 _PRELUDE = Struct(">III")
 _CRC = Struct(">I")
@@ -80,19 +80,23 @@ def headers_of(data: bytes, at: int, end: int) -> dict[bytes, bytes]:
     return found
 
 
-def _document(data: bytes, start: int, end: int) -> bytes:
-    """A whole frame's document; empty where it is damaged or says nothing."""
+def _frame(data: bytes, start: int, end: int) -> tuple[dict[bytes, bytes], bytes] | None:
+    """A whole frame's headers and payload; None where it is damaged."""
     if end > len(data) or _CRC.unpack_from(data, end - 4)[0] != crc32(data[start : end - 4]):
-        return b""
+        return None
     headers_end = start + 12 + _CRC.unpack_from(data, start + 4)[0]
-    headers, payload = headers_of(data, start + 12, headers_end), data[headers_end : end - 4]
+    return headers_of(data, start + 12, headers_end), data[headers_end : end - 4]
+
+
+def _document(headers: dict[bytes, bytes], payload: bytes, *, named: bool) -> bytes:
+    """A frame's document; empty where it says nothing. `named`: a ``chunk`` is an event like others."""
     kind = headers.get(b":message-type", b"event")
     if kind == b"exception":
         return _exception(headers.get(b":exception-type", b""), payload)
     if kind == b"error":
         return _exception(headers.get(b":error-code", b""), _quoted(headers.get(b":error-message", b"")))
     name = headers.get(b":event-type", b"")
-    if name == b"chunk":
+    if name == b"chunk" and not named:
         try:
             return _chunk(payload).content or b""
         except UNREADABLE:
@@ -113,14 +117,50 @@ def _quoted(text: bytes) -> bytes:
     return msgspec.json.encode(text.decode("utf-8", "replace"))
 
 
-def _backwards(data: bytes) -> Iterator[bytes]:
-    return (document for start, end in reversed(list(frames(data))) if (document := _document(data, start, end)))
+def _framing(*, named: bool) -> Framing:
+    def documents(data: bytes, places: Iterable[tuple[int, int]]) -> Iterator[bytes]:
+        whole = (frame for start, end in places if (frame := _frame(data, start, end)) is not None)
+        return (document for headers, payload in whole if (document := _document(headers, payload, named=named)))
+
+    return Framing(
+        b"\0",
+        lambda data: documents(data, reversed(list(frames(data)))),
+        lambda data: documents(data, frames(data)),
+        lambda data: sum(1 for _ in frames(data)),
+    )
 
 
-def _forwards(data: bytes) -> Iterator[bytes]:
-    return (document for start, end in frames(data) if (document := _document(data, start, end)))
-
-
-EVENTS = Framing(b"\0", _backwards, _forwards, lambda data: sum(1 for _ in frames(data)))
+EVENTS = _framing(named=False)
 """``application/vnd.amazon.eventstream``."""
+NAMED = _framing(named=True)
+"""The same, where a ``chunk`` holds what the model wrote rather than a document of its own (Bedrock's agents)."""
+
+
+def _joined(data: bytes) -> tuple[list[bytes], Framing, bytes]:
+    """The exceptions in `data`; how what its ``PayloadPart`` frames hold is framed; that itself, cut anywhere between them."""
+    parts: list[bytes] = []
+    exceptions: list[bytes] = []
+    for start, end in frames(data):
+        headers, payload = _frame(data, start, end) or ({}, b"")
+        if headers.get(b":event-type") == b"PayloadPart":
+            parts.append(payload)
+        elif headers and (document := _document(headers, payload, named=True)):
+            exceptions.append(document)
+    joined = b"".join(parts)
+    return exceptions, SSE if joined.lstrip().startswith(b"data:") or b"\ndata:" in joined else LINES, joined
+
+
+def _parts_backwards(data: bytes) -> Iterator[bytes]:
+    exceptions, inner, joined = _joined(data)
+    yield from exceptions
+    yield from inner.backwards(joined)
+
+
+def _parts_forwards(data: bytes) -> Iterator[bytes]:
+    _, inner, joined = _joined(data)
+    yield from inner.forwards(joined)
+
+
+PARTS = Framing(b"\0", _parts_backwards, _parts_forwards, EVENTS.count)
+"""The same, where frames hold the bytes of another stream: SageMaker's, of server-sent events or lines of JSON."""
 BY_TYPE.insert(0, (b"amazon.eventstream", EVENTS))

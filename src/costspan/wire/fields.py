@@ -1,6 +1,9 @@
 """Reading JSON without trusting it: typed picks, lenient decoding, the shapes that errors come in."""
 
 import json
+from collections.abc import Callable
+from datetime import datetime
+from operator import attrgetter
 from typing import Annotated, Any, Generic, TypeVar, cast, get_args
 
 import msgspec
@@ -53,6 +56,15 @@ def text(value: object) -> str | None:
     return value if len(value) <= TEXT_CHARACTERS else value[:TEXT_CHARACTERS]
 
 
+def unix_ns(value: object) -> int | None:
+    """A time in RFC 3339 as Unix nanoseconds; a zone must be said."""
+    try:
+        moment = msgspec.convert(value, datetime, strict=True)
+    except msgspec.ValidationError:
+        return None
+    return round(moment.timestamp() * 1e6) * 1_000 if moment.tzinfo is not None else None
+
+
 def encodable(value: str) -> str:
     """`value` without halves of characters, which no exporter can encode."""
     return value if value.isascii() else value.encode("utf-8", "replace").decode()
@@ -80,6 +92,26 @@ def tables(value: object) -> list[dict[str, Any]]:
 def first_table(value: object) -> dict[str, Any]:
     """The first object in a list, or an empty one."""
     return (tables(value) or [{}])[0]
+
+
+class Typed(msgspec.Struct, gc=False):
+    """An object of which only its type matters: a format, a tool, an item."""
+
+    type: Text | None = None
+
+
+def named(*fields: tuple[str, str]) -> Callable[[object], dict[str, Any]]:
+    """A function from a request to those of `fields` that it gives, by attribute name; of two for one name, the later.
+
+    It is on the way of every call: without a step of Python a field, but for those that are given.
+    """
+    get = attrgetter(*(field for field, _ in fields))
+    attributes = tuple(name for _, name in fields)
+
+    def asked(request: object) -> dict[str, Any]:
+        return {name: value for name, value in zip(attributes, get(request), strict=True) if value is not None and value != ""}
+
+    return asked
 
 
 class Shape(Generic[T]):

@@ -126,5 +126,6 @@ BY_TYPE: list[tuple[bytes, Framing]] = [(b"event-stream", SSE), (b"ndjson", LINE
 
 
 def framing_of(content_type: bytes, otherwise: Framing) -> Framing:
-    """How a reply of this content type is framed."""
-    return next((framing for part, framing in BY_TYPE if part in content_type), otherwise)
+    """How a reply of this content type is framed. Of framings that begin alike, its format's own is the better known one."""
+    found = next((framing for part, framing in BY_TYPE if part in content_type), otherwise)
+    return otherwise if found.opens == otherwise.opens else found

@@ -5,7 +5,6 @@ the verb behind its colon says whether the reply is a stream: server-sent events
 """
 
 import re
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -14,7 +13,7 @@ import msgspec
 from costspan import names
 from costspan.call import Call
 from costspan.names import REGIONAL
-from costspan.wire.fields import Count, Integer, Shape, Text, read_error, texts
+from costspan.wire.fields import Count, Integer, Shape, Text, named, read_error, texts
 from costspan.wire.framing import ARRAY, SSE, Framing
 from costspan.wire.gemini_usage import Grounding, Metadata, add_unit, read_metadata, searches, tier_of
 from costspan.wire.headers import Headers, text
@@ -79,7 +78,7 @@ class Question(msgspec.Struct, gc=False, rename="camel"):
 
 QUESTION = Shape(Question)
 
-_ASKED = (
+_asked = named(
     ("temperature", names.REQUEST_TEMPERATURE),
     ("max_output_tokens", names.REQUEST_MAX_TOKENS),
     ("top_p", names.REQUEST_TOP_P),
@@ -89,8 +88,6 @@ _ASKED = (
     ("presence_penalty", names.REQUEST_PRESENCE_PENALTY),
     ("thinking_level", names.REQUEST_REASONING_LEVEL),
 )
-_asked_of = attrgetter(*(field for field, _ in _ASKED))
-_ASKED_NAMES = tuple(name for _, name in _ASKED)
 SEARCHES = "searches"
 """A tool was asked for that is charged by its use: all that is kept of a stream is read for its uses."""
 ENTERPRISE = "enterprise searches"
@@ -134,9 +131,7 @@ def _searches(tools: list[dict[str, Any]] | None) -> tuple[str, ...]:
 
 def asked_by(config: Config) -> dict[str, Any]:
     """`config` as attributes."""
-    asked: dict[str, Any] = {
-        name: value for name, value in zip(_ASKED_NAMES, _asked_of(config), strict=True) if value is not None and value != ""
-    }
+    asked = _asked(config)
     if config.stop_sequences is not None and (several := texts(config.stop_sequences)):
         asked[names.REQUEST_STOP_SEQUENCES] = several
     if config.candidate_count is not None and config.candidate_count != 1:

@@ -1,6 +1,7 @@
-"""OpenAI's image endpoints. Source: platform.openai.com/docs/api-reference/images.
+"""OpenAI's image endpoints, and videos. Source: platform.openai.com/docs/api-reference/images, .../videos.
 
 Their ``usage.output_tokens`` are image tokens ("the number of image tokens in the output image"); dall-e models state no usage.
+Videos are made after the reply, and billed by the second: nothing states what they used.
 """
 
 from costspan import names
@@ -25,6 +26,7 @@ def read(document: bytes, call: Call) -> bool:
     return done
 
 
+VIDEO = Format(OPERATION, "/v1/videos", openai.ask, openai.read)
 IMAGE_GENERATION = Format(OPERATION, "/v1/images/generations", ask, read)
 IMAGE_EDIT = Format(OPERATION, "/v1/images/edits", ask, read)
 IMAGE_VARIATION = Format(OPERATION, "/v1/images/variations", ask, read)

@@ -12,8 +12,8 @@ import msgspec
 
 from costspan import names
 from costspan.call import Call, Usage
-from costspan.wire import openai
-from costspan.wire.asked import Parameters, asked_of, given
+from costspan.wire import asked, openai
+from costspan.wire.asked import Parameters, asked_of, given, note
 from costspan.wire.fields import Count, Shape, Text, read_stated_error, table, tables, text, whole
 from costspan.wire.hosts import Hosts
 from costspan.wire.route import Format, Matcher, Route, Sent
@@ -22,12 +22,10 @@ from costspan.wire.usage import Counts, read_usage
 ANNOTATED = "ocr_annotated"
 
 
-class Question(Parameters, gc=False):
+class Question(asked.Question, gc=False):
     """The request facts of every endpoint here."""
 
-    model: Text | None = None
     agent_id: Text | None = None
-    stream: Any = None
     completion_args: Parameters | None = None
     messages: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     inputs: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
@@ -42,12 +40,10 @@ QUESTION = Shape(Question)
 
 def ask(sent: Sent, call: Call) -> bool:
     """Note what was asked. True where a model or an agent is given something."""
-    question = QUESTION.read(sent.body) if sent.body else None
+    question = note(QUESTION, sent, call)
     if question is None:
         return False
-    call.request_model = question.model or None
-    call.stream = question.stream is True
-    call.asked = {**asked_of(question), **asked_of(question.completion_args)}
+    call.asked = {**(call.asked or {}), **asked_of(question.completion_args)}
     _, found, rest = sent.path.partition("/conversations/")
     if conversation := rest.partition("/")[0] if found else "":
         call.asked[names.CONVERSATION_ID] = conversation

@@ -4,7 +4,6 @@ Source: the OpenAI API reference (platform.openai.com/docs/api-reference). The r
 Hosts that speak the same format add fields of their own; they are read here too and named where they are.
 """
 
-from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -12,16 +11,10 @@ import msgspec
 from costspan import names
 from costspan.call import Call
 from costspan.wire import hosted
-from costspan.wire.fields import Count, Integer, Shape, Text, read_stated_error, text, texts
+from costspan.wire.fields import Count, Integer, Shape, Text, Typed, named, read_stated_error, text, texts
 from costspan.wire.hosted import Item
 from costspan.wire.route import Sent
 from costspan.wire.usage import Counts, read_usage
-
-
-class Typed(msgspec.Struct, gc=False):
-    """An object of which only its type matters: a response format, an output item."""
-
-    type: Text | None = None
 
 
 class Effort(msgspec.Struct, gc=False):
@@ -68,7 +61,7 @@ class Question(msgspec.Struct, gc=False):
 
 QUESTION = Shape(Question)
 
-_ASKED = (
+_asked = named(
     ("temperature", names.REQUEST_TEMPERATURE),
     ("max_tokens", names.REQUEST_MAX_TOKENS),
     ("max_completion_tokens", names.REQUEST_MAX_TOKENS),
@@ -82,8 +75,6 @@ _ASKED = (
     ("dimensions", names.EMBEDDING_DIMENSIONS),
     ("previous_response_id", names.REQUEST_PREVIOUS_RESPONSE_ID),
 )
-_asked_of = attrgetter(*(field for field, _ in _ASKED))
-_ASKED_NAMES = tuple(name for _, name in _ASKED)
 OUTPUT_TYPES = {"json_object": "json", "json_schema": "json", "text": "text"}
 
 
@@ -106,9 +97,7 @@ def ask(sent: Sent, call: Call) -> bool:
         call.hints = (hosted.SEARCHES,)
     call.stream = question.stream is True
     call.request_tier = question.service_tier or None
-    asked: dict[str, Any] = {
-        name: value for name, value in zip(_ASKED_NAMES, _asked_of(question), strict=True) if value is not None and value != ""
-    }
+    asked = _asked(question)
     for given, name in (
         (question.stop, names.REQUEST_STOP_SEQUENCES),
         (question.encoding_format, names.REQUEST_ENCODING_FORMATS),

@@ -17,7 +17,8 @@ from costspan.wire.hosts import Hosts
 from costspan.wire.openai import ask_by_id
 from costspan.wire.route import Format, Matcher, Route, Sent
 
-STREAM_HOSTS = ("stream.replicate.com", "streaming.api.replicate.com")
+STREAM_HOSTS = ("stream.replicate.com", "streaming.api.replicate.com", "streaming-api.svc.us.c.replicate.net")
+"""Those that ``urls.stream`` of a prediction has named over the years."""
 MOST_SECONDS = 10**7
 
 

@@ -14,6 +14,8 @@ from costspan.wire.headers import Headers
 from costspan.wire.route import Format
 
 DONE = b"[DONE]"
+SUMMED_BYTES = 16 * 1024 * 1024
+"""How much is kept of a stream whose usage stands all over it; beyond it, the sum is incomplete."""
 PACKED_BYTES = 16 * 1024
 """How much of a compressed stream is kept before it is read."""
 
@@ -21,7 +23,8 @@ PACKED_BYTES = 16 * 1024
 def read_document(format_: Format, content: bytes, call: Call, headers: Headers) -> None:
     """Note a whole reply. What claims to be JSON and is not, or is nothing, counts as broken before its usage."""
     if (content[:1] != b"{" and _is_events(content, headers)) or (
-        call.stream and not is_document(content, framing_of(headers.get(b"content-type", b""), format_.framing))
+        (call.stream or format_.many is not None)
+        and not is_document(content, framing_of(headers.get(b"content-type", b""), format_.framing))
     ):
         events = Reply(format_, call, {name: value for name, value in headers.items() if name != b"content-encoding"})
         events.watch(_raise)(content)
@@ -68,18 +71,23 @@ class Reply:
 
     __slots__ = (
         *("_choices", "_deflater", "_expects_usage", "_first", "_format", "_framing", "_headers"),
-        *("_inflater", "_packed", "_remover", "_tail", "call", "last"),
+        *("_inflater", "_many", "_packed", "_remover", "_tail", "call", "last"),
     )
 
     def __init__(self, format_: Format, call: Call, headers: Headers) -> None:
         self._format = format_
         self._headers = headers
         self.call = call
-        self._framing = framing_of(headers.get(b"content-type", b""), format_.framing if call.stream else SSE)
+        self._many = format_.many(call) if format_.many is not None else None
+        streams = call.stream or self._many is not None
+        self._framing = framing_of(headers.get(b"content-type", b""), format_.framing if streams else SSE)
         self._choices: Choices | None = None
         if format_.choices is not None and call.stream and call.asked and names.REQUEST_CHOICE_COUNT in call.asked:
             self._choices = Choices(format_.choices)
-        self._tail = Tail(self._framing, self._choices.feed if self._choices is not None else None)
+        looking = self._many or self._choices
+        self._tail = Tail(self._framing, looking.feed if looking is not None else None)
+        if format_.sums:
+            self._tail.limit = SUMMED_BYTES
         self._packed: list[bytes] = []
         """Compressed chunks that passed and are not read yet."""
         self._first = 0.0
@@ -127,7 +135,7 @@ class Reply:
                     size, limit = settle()
                 if remove is None:
                     return chunk
-                return remove(chunk) if deflate is None else deflate(remove(clear))
+                return remove(chunk) if deflate is None else deflate(remove(clear)) if self._is_readable() else chunk
             except Exception as error:  # noqa: BLE001 - the tap's own step: DESIGN 3.5
                 broken = True
                 failed(error)
@@ -162,7 +170,13 @@ class Reply:
     def flush(self) -> bytes:
         """What is still to be handed on when the stream ends."""
         rest = self._remover.flush() if self._remover is not None else b""
-        return rest if self._deflater is None else self._deflater.feed(rest) + self._deflater.end()
+        if self._deflater is None:
+            return rest
+        return self._deflater.feed(rest) + self._deflater.end() if self._is_readable() else b""
+
+    def _is_readable(self) -> bool:
+        """Whether the reply is not compressed, or in a way that is known here. What is not, is the program's to fail at."""
+        return self._inflater is None or self._inflater.readable
 
     # -- afterwards
     def finish(self, exhausted: bool) -> None:
@@ -180,6 +194,11 @@ class Reply:
         elif exhausted or data:
             self._format.read(data, call)
         self._read_ends(data)
+        if call.usage is not None and self._format.sums and self._tail.cut:
+            call.usage.incomplete = True
+        if self._many is not None and not document:
+            self._many.feed(data)
+            self._many.end(exhausted=exhausted and self._is_readable())
         if self._choices is not None:
             self._choices.feed(data)
         if self._choices is not None and self._choices.reasons:
@@ -193,7 +212,7 @@ class Reply:
 
     def _is_broken(self, data: bytes, document: bool) -> bool:
         """Whether a reply that reached its end is still not whole: undecodable, or a JSON document cut short."""
-        if self._inflater is not None and not self._inflater.readable:
+        if not self._is_readable():
             return True
         if document or not data:
             return not _is_whole(data, self._headers)

@@ -1,8 +1,8 @@
 """Rerank: one request at every host that has it, ``{model, query, documents}``; how its usage is said differs.
 
 Sources: Cohere (``meta.billed_units.search_units``; docs.cohere.com/reference/rerank), Voyage, Jina and vLLM
-(``usage.total_tokens``), Together (``usage.prompt_tokens``). A search is what Cohere bills; the others bill
-tokens, all of them input.
+(``usage.total_tokens``), Together (``usage.prompt_tokens``), NVIDIA's NIM (``passages``; docs.nvidia.com/nim). A search is
+what Cohere bills; the others bill tokens, all of them input.
 """
 
 from typing import Any
@@ -24,6 +24,7 @@ class Question(msgspec.Struct, gc=False):
     model: Text | None = None
     query: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     documents: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    passages: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
 QUESTION = Shape(Question)
@@ -35,7 +36,8 @@ def ask(sent: Sent, call: Call) -> bool:
     if question is None:
         return False
     call.request_model = question.model or None
-    return call.request_model is not None and question.query is not msgspec.UNSET and question.documents is not msgspec.UNSET
+    texts = question.documents if question.documents is not msgspec.UNSET else question.passages
+    return call.request_model is not None and question.query is not msgspec.UNSET and texts is not msgspec.UNSET
 
 
 class Answer(msgspec.Struct, gc=False):
@@ -71,9 +73,11 @@ def read(document: bytes, call: Call) -> bool:
 
 
 RERANK = Format("rerank", "/v1/rerank", ask, read)
+RANKING = Format("rerank", "/v1/ranking", ask, read)
+RERANKING = Format("rerank", "/v1/retrieval/{model}/reranking", ask, read)
 RERANK_V2 = Format("rerank", "/v2/rerank", ask, read)
 
 
 def matcher(hosts: Hosts) -> Matcher:
     """Rerank at every host."""
-    return posted(hosts, {"/v2/rerank": RERANK_V2, "/rerank": RERANK})
+    return posted(hosts, {"/v2/rerank": RERANK_V2, "/rerank": RERANK, "/v1/ranking": RANKING, "/reranking": RERANKING})

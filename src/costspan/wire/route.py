@@ -1,7 +1,7 @@
 """Which requests are calls to a model: method, path and host -> `Route`."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -16,6 +16,18 @@ class Sent(msgspec.Struct, gc=False):
     path: str
     body: bytes | None
     form: Mapping[str, Any] | None = None
+
+
+class Many(Protocol):
+    """Reads a reply of many answers as it passes."""
+
+    def feed(self, data: bytes) -> None:
+        """See the next bytes of the reply, cut anywhere."""
+        ...
+
+    def end(self, *, exhausted: bool) -> None:
+        """There are no more; `exhausted`: these were all. Notes on the call what they say together."""
+        ...
 
 
 class Format(msgspec.Struct, frozen=True):
@@ -39,6 +51,8 @@ class Format(msgspec.Struct, frozen=True):
     """Its streams state usage only when they are over, never on the way."""
     running_usage: bool = False
     """Its streams state usage all along: what one that stopped before its end has stated is not the call's."""
+    sums: bool = False
+    """Its streams state usage in parts that add up, all along: they are kept to be read from their beginning."""
     usage_option: bool = False
     """Its streams carry usage only where ``stream_options.include_usage`` asks."""
     fetch: bool = False
@@ -54,6 +68,9 @@ class Format(msgspec.Struct, frozen=True):
     """Notes what only the reply's headers say (counts, an error's type); called once, after the body was read."""
     explicit: bool = False
     """A body that asks for nothing is no call, even where the host is known: Ollama loads and unloads a model so."""
+    many: Callable[[Call], Many] | None = None
+    """Its replies hold many answers, in more bytes than are kept: what is made here sees them all as they pass. A reply that is
+    kept whole, as one document, is given to `read`."""
     free: bool = False
     """The provider's documentation says that it costs nothing, such as counting tokens."""
 

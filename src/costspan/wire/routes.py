@@ -11,6 +11,7 @@ from costspan.wire.route import Format, Matcher, Router, Wire
 WIRES: tuple[Wire, ...] = (
     Wire("anthropic", last=("batches", "complete", "count_tokens", "messages"), verbs=("rawPredict", "streamRawPredict")),
     Wire("batches", parents=("batches",)),
+    Wire("anthropic_batches", last=("results",), parents=("batches",)),
     Wire(
         "google",
         last=("cancel", "interactions"),
@@ -30,7 +31,14 @@ WIRES: tuple[Wire, ...] = (
         ),
         hosts=("googleapis.com",),
     ),
+    Wire("gemini_batches", parents=("batches",), verbs=("download",)),
+    Wire("assistants", last=("runs", "submit_tool_outputs"), parents=("runs",)),
     Wire("bedrock", last=("converse", "converse-stream", "count-tokens", "invoke", "invoke-with-response-stream", "rerank")),
+    Wire("bedrock_agents", last=("retrieveAndGenerate", "retrieveAndGenerateStream", "text"), parents=("agents",)),
+    Wire("served", last=("invocations", "invocations-response-stream")),
+    Wire("snowflake", verbs=("complete", "embed")),
+    Wire("dashscope", last=("generation", "multimodal-embedding", "text-embedding", "text-rerank")),
+    Wire("cloudflare", hosts=("api.cloudflare.com", "gateway.ai.cloudflare.com")),
     Wire("cohere", last=("chat", "classify", "embed", "generate")),
     Wire("ollama", last=("chat", "embed", "embeddings", "generate")),
     Wire(
@@ -47,7 +55,7 @@ WIRES: tuple[Wire, ...] = (
         "replicate",
         last=("predictions",),
         parents=("predictions",),
-        hosts=("stream.replicate.com", "streaming.api.replicate.com"),
+        hosts=("stream.replicate.com", "streaming.api.replicate.com", "streaming-api.svc.us.c.replicate.net"),
     ),
     Wire("voyage", last=("contextualizedembeddings", "embeddings", "multimodalembeddings")),
     Wire("jina", last=("classify", "embeddings", "multi-vector")),
@@ -57,11 +65,12 @@ WIRES: tuple[Wire, ...] = (
     Wire("writer", last=("chat", "completions")),
     Wire("ai21", last=("chat", "complete")),
     Wire("aleph_alpha", last=("batch_semantic_embed", "complete", "embed", "semantic_embed")),
-    Wire("rerank", last=("rerank",)),
+    Wire("rerank", last=("ranking", "rerank", "reranking")),
     Wire(
         "compatible",
         last=(
             "cancel",
+            "chatcompletion_v2",
             "compact",
             "completions",
             "edits",
@@ -73,6 +82,7 @@ WIRES: tuple[Wire, ...] = (
             "transcriptions",
             "translations",
             "variations",
+            "videos",
         ),
         parents=("responses",),
     ),

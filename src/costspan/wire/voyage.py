@@ -7,17 +7,17 @@ pixels among the tokens (560 pixels a token) and bill them by the pixel: there t
 import msgspec
 
 from costspan.call import Call, Usage
-from costspan.wire.asked import Parameters, asked_of, given
+from costspan.wire import asked
+from costspan.wire.asked import given, note
 from costspan.wire.endings import posted
 from costspan.wire.fields import Count, Shape, Text
 from costspan.wire.hosts import Hosts
 from costspan.wire.route import Format, Matcher, Sent
 
 
-class Question(Parameters, gc=False):
+class Question(asked.Question, gc=False):
     """The request facts of every endpoint here."""
 
-    model: Text | None = None
     input: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     inputs: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
@@ -27,12 +27,8 @@ QUESTION = Shape(Question)
 
 def ask(sent: Sent, call: Call) -> bool:
     """Note what was asked. True where a model is given something to embed."""
-    question = QUESTION.read(sent.body) if sent.body else None
-    if question is None:
-        return False
-    call.request_model = question.model or None
-    call.asked = asked_of(question)
-    return call.request_model is not None and given(question.input, question.inputs)
+    question = note(QUESTION, sent, call)
+    return question is not None and call.request_model is not None and given(question.input, question.inputs)
 
 
 class Counts(msgspec.Struct, gc=False):

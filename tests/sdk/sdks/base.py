@@ -39,6 +39,8 @@ class Sdk:
     """Fields that it makes up itself, from a clock or a die."""
     more_input = 0
     """Tokens that the provider states and doesn't bill."""
+    reads_on = False
+    """Its asynchronous client leaves the reply of a stream open that was left early, and so reads it to its end."""
     retry_headers: ClassVar = {"retry-after-ms": "5"}
     raw: Callable[[Drive, Any], Any] | None = None
     """A plain call whose HTTP response the program gets too."""
@@ -74,9 +76,13 @@ class Sdk:
         """A call, and what it gave."""
         raise NotImplementedError
 
+    def open(self, drive: Drive, client: Any) -> Any:
+        """A streamed call that nothing has been read of."""
+        raise NotImplementedError
+
     def stream(self, drive: Drive, client: Any) -> Any:
         """A streamed call, and all that it gave, as a list."""
-        raise NotImplementedError
+        return drive.all(self.open(drive, client))
 
     def let_go(self) -> None:
         """Drops what the SDK keeps of its last call."""
@@ -134,8 +140,8 @@ class Stainless(Sdk):
     def plain(self, drive: Drive, client: Any) -> Any:
         return drive(self.endpoint(client).create(**self.ask()))
 
-    def stream(self, drive: Drive, client: Any) -> Any:
-        return drive.all(drive(self.endpoint(client).create(**self.ask(), stream=True)))
+    def open(self, drive: Drive, client: Any) -> Any:
+        return drive(self.endpoint(client).create(**self.ask(), stream=True))
 
     def raw(self, drive: Drive, client: Any) -> Any:
         response = drive(self.endpoint(client).with_raw_response.create(**self.ask()))

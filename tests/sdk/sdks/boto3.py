@@ -37,8 +37,8 @@ class Boto3(Sdk):
     def plain(self, drive: Drive, client: Any) -> Any:
         return client.converse(**self._asked())
 
-    def stream(self, drive: Drive, client: Any) -> Any:
-        return list(client.converse_stream(**self._asked())["stream"])
+    def open(self, drive: Drive, client: Any) -> Any:
+        return client.converse_stream(**self._asked())["stream"]
 
     def no_inference(self) -> dict[str, Callable[[Drive, Any], Any]]:
         def models(drive: Drive, client: Any) -> Any:

@@ -40,9 +40,9 @@ class Cohere(Sdk):
         client, options = client
         return drive(client.chat(**self._asked(), request_options=options))
 
-    def stream(self, drive: Drive, client: Any) -> Any:
+    def open(self, drive: Drive, client: Any) -> Any:
         client, options = client
-        return drive.all(client.chat_stream(**self._asked(), request_options=options))
+        return client.chat_stream(**self._asked(), request_options=options)
 
     def others(self) -> dict[str, tuple[str, Callable[[Drive, Any], Any]]]:
         def embed(drive: Drive, client: Any) -> Any:

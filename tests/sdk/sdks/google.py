@@ -38,8 +38,8 @@ class Google(Sdk):
     def plain(self, drive: Drive, client: Any) -> Any:
         return drive(self._models(drive, client).generate_content(model=self.model, contents=TEXT))
 
-    def stream(self, drive: Drive, client: Any) -> Any:
-        return drive.all(drive(self._models(drive, client).generate_content_stream(model=self.model, contents=TEXT)))
+    def open(self, drive: Drive, client: Any) -> Any:
+        return drive(self._models(drive, client).generate_content_stream(model=self.model, contents=TEXT))
 
     def others(self) -> dict[str, tuple[str, Callable[[Drive, Any], Any]]]:
         def embed(drive: Drive, client: Any) -> Any:

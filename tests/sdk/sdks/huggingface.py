@@ -14,6 +14,10 @@ class HuggingFace(Sdk):
     retries = False
     terse = True  # on aiohttp
 
+    @property
+    def reads_on(self) -> bool:  # type: ignore[override]
+        return (self.version or "").startswith("0.30.")
+
     def client(self, drive: Drive, retries: int = 0) -> Any:
         import huggingface_hub
 
@@ -23,5 +27,5 @@ class HuggingFace(Sdk):
     def plain(self, drive: Drive, client: Any) -> Any:
         return drive(client.chat_completion(MESSAGES, model=self.model))
 
-    def stream(self, drive: Drive, client: Any) -> Any:
-        return drive.all(drive(client.chat_completion(MESSAGES, model=self.model, stream=True)))
+    def open(self, drive: Drive, client: Any) -> Any:
+        return drive(client.chat_completion(MESSAGES, model=self.model, stream=True))

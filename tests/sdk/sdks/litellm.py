@@ -34,12 +34,12 @@ class LiteLLM(Sdk):
         complete = litellm.acompletion if drive.asynchronous else litellm.completion
         return drive(complete(model=f"anthropic/{self.model}", messages=MESSAGES, **client))
 
-    def stream(self, drive: Drive, client: Any) -> Any:
+    def open(self, drive: Drive, client: Any) -> Any:
         import litellm
 
         complete = litellm.acompletion if drive.asynchronous else litellm.completion
         asked = {"model": f"anthropic/{self.model}", "messages": MESSAGES, "stream": True}
-        return drive.all(drive(complete(**asked, **client)))
+        return drive(complete(**asked, **client))
 
 
 class LiteLLMOnHttpx(LiteLLM):

@@ -33,9 +33,9 @@ class Mistral(Sdk):
         complete = client.chat.complete_async if drive.asynchronous else client.chat.complete
         return drive(complete(model=self.model, messages=MESSAGES))
 
-    def stream(self, drive: Drive, client: Any) -> Any:
+    def open(self, drive: Drive, client: Any) -> Any:
         stream = client.chat.stream_async if drive.asynchronous else client.chat.stream
-        return drive.all(drive(stream(model=self.model, messages=MESSAGES)))
+        return drive(stream(model=self.model, messages=MESSAGES))
 
     def others(self) -> dict[str, tuple[str, Callable[[Drive, Any], Any]]]:
         def embed(drive: Drive, client: Any) -> Any:

@@ -22,8 +22,8 @@ class Ollama(Sdk):
     def plain(self, drive: Drive, client: Any) -> Any:
         return drive(client.chat(model=self.model, messages=MESSAGES))
 
-    def stream(self, drive: Drive, client: Any) -> Any:
-        return drive.all(drive(client.chat(model=self.model, messages=MESSAGES, stream=True)))
+    def open(self, drive: Drive, client: Any) -> Any:
+        return drive(client.chat(model=self.model, messages=MESSAGES, stream=True))
 
     def others(self) -> dict[str, tuple[str, Callable[[Drive, Any], Any]]]:
         def generate(drive: Drive, client: Any) -> Any:

@@ -26,8 +26,8 @@ class TogetherV1(Sdk):
     def plain(self, drive: Drive, client: Any) -> Any:
         return drive(client.chat.completions.create(model=self.model, messages=MESSAGES))
 
-    def stream(self, drive: Drive, client: Any) -> Any:
-        return drive.all(drive(client.chat.completions.create(model=self.model, messages=MESSAGES, stream=True)))
+    def open(self, drive: Drive, client: Any) -> Any:
+        return drive(client.chat.completions.create(model=self.model, messages=MESSAGES, stream=True))
 
     def no_inference(self) -> dict[str, Callable[[Drive, Any], Any]]:
         def files(drive: Drive, client: Any) -> Any:

@@ -4,164 +4,16 @@
 says for which SDK and which of its columns it stands.
 """
 
-import asyncio
-import dataclasses
-import gc
-import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
-from decimal import Decimal
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from costspan import names
-from costspan.ledger.provider import Line
+from sdk.every.kit import Tracking, billed, check, same, settle
 from sdk.kit import Drive
-from sdk.providers import World
-from sdk.providers.prices import TOML
 from sdk.sdks import Sdk, installed
-from telemetry_kit import Kit, instrumented
 
-TURNS = 20
-Tracking = Callable[[Sdk], AbstractContextManager[Kit]]
-SDKS = [pytest.param(sdk, id=type(sdk).__name__) for sdk in installed()]
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning", "ignore::ResourceWarning")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def few_objects_to_look_at() -> Iterator[None]:
-    """Ten SDKs are a million objects, which no collection here needs to go through."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
-
-
-@pytest.fixture(autouse=True)
-def waits_are_short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """botocore's own back-off; those of others follow from what the reply, or the client, says."""
-    if find_spec("botocore") is not None:
-        monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0.0)
-
-
-@pytest.fixture(params=SDKS)
-def sdk(request: pytest.FixtureRequest) -> Sdk:
-    return request.param
-
-
-@pytest.fixture
-def seen(sdk: Sdk, line: Drive, record_property: Callable[[str, object], None]) -> Callable[[str], None]:
-    """``seen("plain")``: this test stands for that column."""
-
-    def note(column: str) -> None:
-        record_property("sdk", sdk.shown)
-        record_property("version", sdk.version)
-        record_property("clients", "async" if line.asynchronous else "sync")
-        record_property("column", column)
-
-    return note
-
-
-@pytest.fixture
-def tracked(world: World, tmp_path: Path) -> Tracking:
-    """costspan, which knows the socket as `sdk`'s provider, and the prices."""
-    (tmp_path / "prices.toml").write_text(TOML)
-
-    def start(sdk: Sdk) -> AbstractContextManager[Kit]:
-        providers = {f"127.0.0.1:{world.port}": sdk.provider}
-        return instrumented(prices=tmp_path / "prices.toml", providers=providers, stream_usage="127.0.0.1")
-
-    return start
-
-
-def billed(world: World, run: Callable[[], Any]) -> tuple[Any, Line]:
-    """What `run` gave, and what the provider put on its bill meanwhile."""
-    before = world.bill().total
-    given = run()
-    after = world.bill().total
-    counts = {name: getattr(after, name) - getattr(before, name) for name in ("calls", "input", "cached", "output")}
-    return given, Line(**counts, amount=after.amount - before.amount)
-
-
-def check(told: Kit, bill: Line, sdk: Sdk, operation: str | None = None) -> dict[str, Any]:
-    """One span, with what the bill says; and the metrics say it too."""
-    said = told.attributes()
-    assert bill.calls == 1
-    assert said[names.OPERATION] == (operation or sdk.operation)
-    assert said[names.PROVIDER] == sdk.provider
-    assert said[names.COST_STATE] == "priced"
-    assert Decimal(str(said[names.COST_AMOUNT])).quantize(Decimal("1e-12")) == bill.amount.quantize(Decimal("1e-12"))
-    if bill.input:
-        more = sdk.more_input if operation in (None, "chat") else 0
-        assert said[names.USAGE_INPUT] == bill.input + more
-    assert said.get(names.USAGE_CACHE_READ, 0) == bill.cached
-    if bill.output:
-        assert said[names.USAGE_OUTPUT] == bill.output
-    [calls] = told.metrics()["costspan.calls"].data.data_points
-    assert calls.value == 1
-    [cost] = told.metrics()["gen_ai.client.operation.cost"].data.data_points
-    assert cost.count == 1
-    return said
-
-
-def settle(told: Kit, line: Drive, sdk: Sdk) -> None:
-    """Lets replies end that an SDK leaves open: by its event loop, which closes what was dropped, or by the collector."""
-    sdk.let_go()
-    for _ in range(TURNS):
-        if told.spans():
-            return
-        gc.collect()
-        if line.asynchronous:
-            line(asyncio.sleep(0))
-
-
-CLOCK = re.compile(r"\w{3}, \d+ \w{3} \d{4} [\d:]+ GMT")
-VOLATILE = ("date", "elapsed", "duration", "_response_ms")
-
-
-def data(value: Any, without: tuple[str, ...] = ()) -> Any:
-    """A result as plain data, whatever kind of object the SDK makes of it; without what a clock or a die said."""
-    drop = {*VOLATILE, *without}
-    if isinstance(value, str | bytes | int | float | None):
-        return value
-    if hasattr(value, "model_dump"):
-        return type(value).__name__, data(value.model_dump(warnings=False), without)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return type(value).__name__, {one.name: data(getattr(value, one.name), without) for one in dataclasses.fields(value)}
-    if isinstance(value, Mapping):
-        return {str(name): data(one, without) for name, one in value.items() if str(name).lower() not in drop}
-    if isinstance(value, list | tuple | set):
-        return [data(one, without) for one in value]
-    return data(vars(value), without) if type(value).__module__.startswith(without) else type(value).__name__
-
-
-def outcome(run: Callable[[], Any], without: tuple[str, ...]) -> Any:
-    """What `run` gives as plain data, or how it fails."""
-    try:
-        return data(run(), without)
-    except Exception as error:
-        facts = {name: getattr(error, name, None) for name in ("status_code", "code", "message", "body")}
-        return type(error), CLOCK.sub("", str(error)), data(facts, without)
-
-
-def same(line: Drive, tracked: Tracking, sdk: Sdk, call: Callable[[Any], Any], prepare: Callable[[], None] = lambda: None) -> Any:
-    """Runs `call` without and with costspan, answered by the same bytes; fails where the program could tell."""
-    world: Any = line.provider
-    client = sdk.client(line)
-
-    def run() -> Any:
-        prepare()
-        return outcome(lambda: call(client), sdk.volatile)
-
-    without, again = world.twice(run)
-    with tracked(sdk):
-        client = sdk.client(line)
-        observed = again()
-    assert observed == without
-    return without
 
 
 def test_a_plain_call_is_one_span_with_what_was_billed(sdk: Sdk, line: Drive, tracked: Tracking, seen: Any) -> None:
