@@ -48,7 +48,7 @@ wheel-test: wheel
 	$(VENV)-wheel/bin/python -P -m pytest $(PARALLEL) $(ARGS)
 
 # The real SDKs, oldest and newest of each major version, against the wheel.
-sdk-test: wheel $(VENV)/.test
+sdk-test: wheel $(VENV)/.sdk
 	$(BIN)/python tests/sdk/matrix.py --wheel "$$(ls dist/*.whl)" --write docs/coverage.md
 
 # Real frameworks above the real SDKs, against the wheel.
@@ -65,18 +65,21 @@ bench: $(VENV)/.bench
 # The stack in containers: Collector, Tempo, Prometheus, Alertmanager, Grafana, ledger.   (PROFILE=demo, PROFILE=scale)
 PROFILE ?=
 SCALE := $(findstring scale,$(PROFILE))
+SECRETS := COSTSPAN_REDACTION_KEY COSTSPAN_PAGE_TOKEN GRAFANA_PASSWORD CLICKHOUSE_PASSWORD
 stack: .env
-	COMPOSE_PROFILES=$(PROFILE) $(if $(SCALE),COLLECTOR_STORE=clickhouse.yaml GRAFANA_PLUGINS=grafana-clickhouse-datasource@4.15.0) \
+	@for name in $(SECRETS); do grep -q "^$$name=" .env || \
+		echo "$$name=$$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n')" >> .env; done
+	COMPOSE_PROFILES=$(PROFILE) $(if $(SCALE),COLLECTOR_STORE=clickhouse.yaml GRAFANA_PLUGINS=grafana-clickhouse-datasource@4.20.0) \
 		docker compose up --detach --build --wait
 	@echo "Programs send to localhost:4317 and 4318. Grafana: http://localhost:3000 (admin, the password is in .env)"
+	@echo "The ledger's page: http://localhost:8421/?token=... (COSTSPAN_PAGE_TOKEN, in .env)"
 
 stack-down:
 	COMPOSE_PROFILES=demo,scale docker compose down
 
-# Secrets that nobody chose: made once, readable by their owner only.
+# For secrets that nobody chose: made once, readable by their owner only.
 .env:
-	@umask 077; for name in COSTSPAN_REDACTION_KEY GRAFANA_PASSWORD CLICKHOUSE_PASSWORD; do \
-		echo "$$name=$$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n')"; done > $@
+	@umask 077; touch $@
 	@mkdir -p deploy/alertmanager/secrets grafana-dashboards
 	@for name in slack_url webhook_url smtp_password; do touch deploy/alertmanager/secrets/$$name; done
 
@@ -118,6 +121,10 @@ $(VENV)/.test: $(VENV)/.base pyproject.toml
 
 $(VENV)/.lint: $(VENV)/.test
 	$(BIN)/pip install --quiet --group lint
+	@touch $@
+
+$(VENV)/.sdk: $(VENV)/.test
+	$(BIN)/pip install --quiet --group sdk
 	@touch $@
 
 $(VENV)/.stack: $(VENV)/.test

@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -82,15 +82,15 @@ def _filled(hashed: str, numbers: str, started: str, trace: str, span: str) -> s
 
 
 @contextmanager
-def duckdb(calls: int, directory: Path) -> Iterator[Store]:
-    """A file filled by DuckDB itself."""
+def duckdb(calls: int, directory: Path, until: datetime = NOW) -> Iterator[Store]:
+    """A file filled by DuckDB itself, with the calls of the days up to `until`."""
     there = (directory / "ledger.duckdb").exists()
     store = open_store(directory / "ledger.duckdb")
     step = DAYS * 86_400_000_000 // calls
     made = _filled(
         "cast(hash(i) % 1000000007 as bigint)",
         f"(select range as i from range({calls}))",
-        f"make_timestamp({_FIRST_US} + i * {step})",
+        f"make_timestamp({int((until - timedelta(days=DAYS)).timestamp() * 1e6)} + i * {step})",
         "md5('t' || i)", "substr(md5('s' || i), 1, 16)",
     )  # fmt: skip
     if not there:

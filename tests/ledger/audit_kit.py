@@ -13,7 +13,7 @@ from costspan.ledger.audit.requests import Ledger
 from costspan.ledger.audit.selection import Wanted
 from costspan.ledger.audit.sessions import changing, reading
 from costspan.ledger.audit.verify import Verdict, verify
-from costspan.ledger.store import Store
+from costspan.ledger.stores.duckdb import DuckDBStore as Store
 
 DAY = date(2026, 11, 18)
 """The day that calls start on unless they are told otherwise, at noon."""
@@ -37,6 +37,14 @@ def attributes(number: int) -> dict[str, Any]:
         names.COST_AMOUNT: 0.000000123456 * (number + 1),
         names.ERROR_MESSAGE: '=HYPERLINK("x")\r\n\'' if number % 5 == 0 else None,
     }
+
+
+def attempts(number: int) -> tuple[dict[str, Any], ...]:
+    """The failed attempts before a call: of each fourth two, of which one says as little as possible."""
+    if number % 4:
+        return ()
+    said = {names.ATTEMPT_NUMBER: 1, names.ATTEMPT_ELAPSED: 0.25, names.HTTP_STATUS: 429, names.ERROR_TYPE: '=a "b"\n'}
+    return {**said, names.ATTEMPT_RETRY_AFTER: 1.5}, {names.ATTEMPT_NUMBER: 2}
 
 
 class Audited:
@@ -67,8 +75,11 @@ class Audited:
         return export(ledger, "tester", Job(wanted, form, path, **options), by)
 
 
-def filled(store: Store, add: Callable[..., None], call: Callable[..., Any], *days: int, calls: int = 12) -> Audited:
-    """Calls on each of `days` (days after `DAY`)."""
+def filled(
+    store: Store, add: Callable[..., None], call: Callable[..., Any], *days: int, calls: int = 12, tried: bool = False
+) -> Audited:
+    """Calls on each of `days` (days after `DAY`); with `tried`, some after failed attempts."""
     for day in days:
-        add(*(call(attributes(number), seconds=at(day, number)) for number in range(calls)))
+        numbers = range(calls)
+        add(*(call(attributes(n), seconds=at(day, n), events=attempts(n) if tried else ()) for n in numbers))
     return Audited(store)

@@ -17,7 +17,7 @@ from costspan.ledger.otlp import TRACES, to_rows
 from costspan.ledger.query import Question
 from costspan.ledger.report import Result, run
 from costspan.ledger.serve import Server
-from costspan.ledger.store import Store
+from costspan.ledger.stores.duckdb import DuckDBStore as Store
 
 NOON_NS = 1_795_003_200_000_000_000  # 2026-11-18T12:00:00Z
 _count = itertools.count(1)

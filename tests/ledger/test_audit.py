@@ -10,14 +10,16 @@ import msgspec
 import pytest
 
 from costspan import names
-from costspan.ledger.audit.chain import DAYS, KEYED, TRAIL, Seal, canonical, entries
+from costspan.ledger.audit.chain import DAYS, KEYED, TRAIL, Seal, append, canonical, entries
 from costspan.ledger.audit.days import close
+from costspan.ledger.audit.erase import Rule, erase
 from costspan.ledger.audit.keeper import Keeper
 from costspan.ledger.audit.requests import Verify, answer
-from costspan.ledger.audit.sessions import reading
-from costspan.ledger.audit.trail import is_person, new_person, without_persons
+from costspan.ledger.audit.selection import state
+from costspan.ledger.audit.sessions import changing, reading
+from costspan.ledger.audit.trail import is_person, new_person, note, now, without_persons
 from costspan.ledger.errors import UsageError
-from costspan.ledger.store import Store
+from costspan.ledger.stores.duckdb import DuckDBStore as Store
 from ledger.audit_kit import AFTER, DAY, Audited, at, attributes, filled
 
 FIRST, SECOND, THIRD = DAY, DAY + timedelta(days=1), DAY + timedelta(days=2)
@@ -26,7 +28,7 @@ FIRST, SECOND, THIRD = DAY, DAY + timedelta(days=1), DAY + timedelta(days=2)
 @pytest.fixture
 def audited(ledger: Any, otlp: Any) -> Audited:
     """Calls on the 18th and the 20th, none on the 19th; all three closed."""
-    kept = filled(ledger.store, ledger.add, otlp.call, 0, 2)
+    kept = filled(ledger.store, ledger.add, otlp.call, 0, 2, tried=True)
     kept.close()
     return kept
 
@@ -70,7 +72,7 @@ def test_a_digest_is_the_sha256_of_the_days_json_lines(audited: Audited, tmp_pat
         ("update calls set user_id = session_id, session_id = user_id where session_id = 's0'", FIRST, "changed"),
         ("delete from calls where started_at = {third} + interval 5 second", THIRD, "1 call was removed"),
         ("insert into calls select * replace ({second} as started_at) from calls limit 2", SECOND, "2 calls were added"),
-        ("insert into calls select * replace ({early} as started_at) from calls limit 1", date(2026, 11, 2), "1 calls were"),
+        ("insert into calls select * replace ({early} as started_at) from calls limit 1", date(2026, 11, 2), "1 call was added"),
     ],
 )  # fmt: skip
 def test_calls_that_were_changed_are_found_and_their_day_is_named(audited: Audited, tampering: str, day: date, said: str) -> None:
@@ -81,6 +83,68 @@ def test_calls_that_were_changed_are_found_and_their_day_is_named(audited: Audit
     audited.run(tampering.format(**noons))
     assert day in days_of(audited)
     assert said in said_of(audited)
+
+
+@pytest.mark.parametrize(
+    "tampering",
+    [
+        "update attempts set elapsed = elapsed + 0.001 where number = 1 and call_started_at < timestamp '2026-11-19'",
+        "update attempts set retry_after = null where call_started_at = timestamp '2026-11-18 12:00:04'",
+        "update attempts set number = 3 - number where call_started_at = timestamp '2026-11-18 12:00:04'",
+        "update attempts set call_started_at = call_started_at + interval 1 hour where call_started_at < timestamp '2026-11-19'",
+        "delete from attempts where call_started_at = timestamp '2026-11-18 12:00:08' and number = 2",
+        "insert into attempts select * from attempts where call_started_at = timestamp '2026-11-18 12:00:08'",
+        "insert into attempts select trace_id, span_id, started_at, 1, null, null, 500, null, null from calls "
+        "where started_at = timestamp '2026-11-18 12:00:03'",
+    ],
+)
+def test_failed_attempts_that_were_changed_are_found_and_their_day_is_named(audited: Audited, tampering: str) -> None:
+    audited.run(tampering)
+    assert days_of(audited) == {FIRST}
+    assert "failed attempts of theirs: the digest of its 12 calls is not that of entry 1" in said_of(audited)
+
+
+def test_attempts_of_no_call_are_no_part_of_any_day(audited: Audited) -> None:
+    audited.run("insert into attempts select 'no', 'call', call_started_at, 1, null, null, 500, null, null from attempts limit 1")
+    assert audited.verify().problems == [], "no report reads them"
+
+
+class TestADigestOfTheFirstForm:
+    """Digests that an earlier version made are of calls alone, and their entries say no form."""
+
+    @pytest.fixture
+    def older(self, ledger: Any, otlp: Any) -> Audited:
+        kept = filled(ledger.store, ledger.add, otlp.call, 0, 1, 2, tried=True)
+        with changing(ledger.store) as session:
+            for day in (FIRST, SECOND, THIRD):
+                calls, digest = state(session, day, late=True, form=None)
+                fields = {"recorded_at": now(), "kind": "close", "day": day.isoformat(), "calls": calls, "digest": digest}
+                append(session, DAYS, kept.seal, fields)
+            note(session, kept.seal, "tester", "audit.close", "days")
+        return kept
+
+    def test_still_verifies_and_it_is_said_what_it_does_not_cover(self, older: Audited) -> None:
+        verdict = older.verify()
+        assert verdict.problems == []
+        said = "3 days were closed by an earlier version, whose digests don't cover failed attempts."
+        assert said in verdict.notes
+        older.run("delete from attempts")
+        assert older.verify().problems == []
+        older.run("update calls set cost = cost * 2 where started_at = timestamp '2026-11-18 12:00:03'")
+        assert days_of(older) == {FIRST}
+
+    def test_goes_on_in_the_form_of_today(self, older: Audited, late: Callable[[int], None]) -> None:
+        late(0)
+        older.close()
+        erase(older.store, older.seal, "tester", Rule(user="ann"))
+        assert older.verify().problems == []
+        assert [form for (form,) in older.rows("select form from audit_days order by number")] == [None] * 3 + [2] * 4
+        older.run("update attempts set elapsed = 9 where call_started_at < timestamp '2026-11-19'")
+        assert days_of(older) == {FIRST}
+
+    def test_can_not_be_taken_for_another_by_changing_what_the_entry_says(self, older: Audited) -> None:
+        older.run("update audit_days set form = 2 where day = '2026-11-18'")
+        assert "entry 1 was changed after it was made" in said_of(older)
 
 
 def test_a_moved_call_is_missed_where_it_was_and_found_where_it_is(audited: Audited) -> None:

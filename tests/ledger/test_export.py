@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from costspan.ledger.audit import selection
+from costspan.ledger.audit.attempts import with_attempts
 from costspan.ledger.audit.canonical import SCHEMA, csv_lines, json_lines
 from costspan.ledger.audit.requests import ledger as open_ledger
 from costspan.ledger.cli import app
@@ -30,7 +31,7 @@ FORMS = ("csv", "jsonl")
 
 @pytest.fixture
 def audited(ledger: Any, otlp: Any) -> Audited:
-    return filled(ledger.store, ledger.add, otlp.call, 0, 2)
+    return filled(ledger.store, ledger.add, otlp.call, 0, 2, tried=True)
 
 
 @pytest.fixture
@@ -90,7 +91,7 @@ def test_csv_holds_text_as_it_is_but_runs_no_formula(audited: Audited, tmp_path:
     found = rows_of(tmp_path / "a.csv")
     assert {row["team"] for row in found} == {"search", "'=cmd()", 'a "quoted", one', "two\nlines"}
     assert {row["error_message"] for row in found} == {"", "'=HYPERLINK(\"x\")\r\n'"}
-    assert list(found[0]) == list(CALLS)
+    assert list(found[0]) == [*CALLS, "failed_attempts"]
 
 
 def test_what_is_not_known_is_absent_and_never_zero(audited: Audited, tmp_path: Path) -> None:
@@ -193,6 +194,49 @@ def test_one_file_for_each_value_and_a_manifest_of_them(audited: Audited, tmp_pa
         assert hashlib.sha256((tmp_path / "d" / file["file"]).read_bytes()).hexdigest() == file["sha256"]
 
 
+def test_failed_attempts_stand_with_their_call_in_every_format(audited: Audited, tmp_path: Path) -> None:
+    for form in (*FORMS, "parquet"):
+        audited.export(tmp_path / form, form)
+    lines = lines_of(tmp_path / "jsonl")
+    first = {"error_type": '=a "b"\n', "http_status": 429, "number": 1, "elapsed": Decimal("0.25"), "retry_after": Decimal("1.5")}
+    with_attempts = [line for line in lines if "failed_attempts" in line]
+    assert len(with_attempts) == sum(not number % 4 for number in range(12)) * 2
+    for line in with_attempts:
+        one, two = line["failed_attempts"]
+        assert one == {**first, "failed_at": line["started_at"]}
+        assert two == {"number": 2, "failed_at": line["started_at"]}
+    said = [line.get("failed_attempts") for line in lines]
+    for row, attempts in zip(rows_of(tmp_path / "csv"), said, strict=True):
+        assert (json.loads(row["failed_attempts"], parse_float=Decimal) if row["failed_attempts"] else None) == attempts
+    for text, attempts in zip(pq.read_table(tmp_path / "parquet")["failed_attempts"].to_pylist(), said, strict=True):
+        assert (json.loads(text, parse_float=Decimal) if text else None) == attempts
+
+
+ATTEMPTS_SAID = st.tuples(
+    st.integers(0, 9) | st.none(), st.datetimes(datetime(2026, 1, 1), datetime(2026, 1, 2)) | st.none(),
+    st.floats(allow_nan=False, allow_infinity=False) | st.none(), st.integers(0, 999) | st.none(),
+    st.text(st.characters(codec="utf-8"), max_size=9) | st.none(), st.none(),
+)  # fmt: skip
+
+
+@given(st.lists(ATTEMPTS_SAID, max_size=6), st.randoms(use_true_random=False))
+def test_attempts_are_said_exactly_and_in_one_order(attempts: list[tuple[Any, ...]], random: Any) -> None:
+    import pyarrow as pa
+
+    key = ("t", "s", datetime(2026, 1, 1))
+    call = dict.fromkeys(CALLS) | {"started_at": key[2], "trace_id": "t", "span_id": "s", "provider": "p", "operation": "o"}
+    other = {**call, "span_id": "other"}
+    rows = [(*key, *attempt) for attempt in attempts]
+    table = with_attempts(pa.Table.from_pylist([call, other], SCHEMA), rows)
+    assert table == with_attempts(pa.Table.from_pylist([call, other], SCHEMA), random.sample(rows, len(rows)))
+    first, second = (json.loads(line) for line in bytes(json_lines(table)).decode().split("\n")[:-1])
+    assert "failed_attempts" not in second
+    said = [
+        tuple(attempt.get(name) for name in ("number", "elapsed", "http_status")) for attempt in first.get("failed_attempts", [])
+    ]
+    assert sorted(said, key=str) == sorted(((number, elapsed, status) for number, _, elapsed, status, *_ in attempts), key=str)
+
+
 def test_values_that_are_no_file_names_get_one_of_their_own(ledger: Any, otlp: Any, tmp_path: Path) -> None:
     teams = ["../../etc/passwd", "A", "a", "CON", "no-team", "", "x" * 300, "ö/ü", None, " a"]
     ledger.add(*(otlp.call({**attributes(1), "costspan.team": team}) for team in teams))
@@ -226,7 +270,7 @@ def test_lines_say_any_text_and_number_exactly(values: list[tuple[Any, ...]]) ->
     rows = [dict.fromkeys(CALLS) | {"team": team, "user_id": user, "latency": latency} for team, user, latency in values]
     for row in rows:
         row |= {"started_at": datetime(2026, 1, 1), "trace_id": "t", "span_id": "s", "provider": "p", "operation": "o"}
-    table = pa.Table.from_pylist(rows, SCHEMA)
+    table = with_attempts(pa.Table.from_pylist(rows, SCHEMA), [])
     lines = bytes(json_lines(table)).decode().split("\n")[:-1]
     for line, (team, user, latency) in zip(lines, values, strict=True):
         said = json.loads(line)

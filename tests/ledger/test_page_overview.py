@@ -7,9 +7,14 @@ from typing import Any
 import pytest
 
 from costspan import names
+from costspan.ledger.audit.chain import Seal
+from costspan.ledger.audit.days import close
+from costspan.ledger.audit.erase import Rule, erase
 from costspan.ledger.page import shown
-from costspan.ledger.page.overview import Overview, summed
+from costspan.ledger.page.overview import Overview
+from costspan.ledger.page.summing import Summing
 from costspan.ledger.query import Question
+from costspan.ledger.render import percent
 from costspan.ledger.report import run
 
 NOW = datetime(2026, 11, 18, 20, tzinfo=UTC)
@@ -17,7 +22,7 @@ NOW = datetime(2026, 11, 18, 20, tzinfo=UTC)
 
 def overview(ledger: Any) -> Overview:
     with ledger.store.reader() as reader:
-        return summed(reader, NOW, 1)
+        return Summing().read(reader, NOW, 1)
 
 
 def day(otlp: Any, ago: int, cost: float = 1.0, **labels: Any) -> Any:
@@ -30,6 +35,47 @@ def test_today_the_month_and_the_last_days_are_told_apart(ledger: Any, otlp: Any
     spent = {period: found.total(found.since(period)).cost["USD"] for period in ("today", "7d", "month", "30d")}
     assert spent == {"today": Decimal(1), "7d": Decimal(3), "month": Decimal(7), "30d": Decimal(31)}
     assert [total.cost.get("USD") for _, total in found.days(found.since("7d"))][-2:] == [Decimal(2), Decimal(1)]
+
+
+def test_closed_days_are_read_once_and_anew_where_anything_of_them_changed(ledger: Any, otlp: Any) -> None:
+    summing, seal = Summing(), Seal(None)
+    asked: list[str] = []
+
+    def looked() -> tuple[int, Overview]:
+        """How many days were read for it, and what was found."""
+        asked.clear()
+        with ledger.store.reader() as reader:
+            found = summing.read(_Listening(reader, asked), NOW, 1)
+        fresh = overview(ledger)
+        assert sorted(found.cells, key=str) == sorted(fresh.cells, key=str)
+        assert found.outlook == fresh.outlook
+        return len(asked), found
+
+    ledger.add(*(day(otlp, ago, 1.0, **{names.USER_ID: f"user-{ago}"}) for ago in range(35)))
+    close(ledger.store, seal, "tester", at=NOW)
+    assert looked()[0] == 2, "the closed days, and today"
+    ledger.add(day(otlp, 0, 0.5))
+    times, found = looked()
+    assert (times, found.total(found.today).cost) == (1, {"USD": Decimal("1.5")}), "today only"
+    ledger.add(day(otlp, 3, 0.25))
+    times, found = looked()
+    assert (times, found.total(found.since("30d")).cost) == (2, {"USD": Decimal("30.75")}), "a late call"
+    erase(ledger.store, seal, "tester", Rule(user="user-7"))
+    assert looked()[1].total(found.since("30d")).cost == {"USD": Decimal("29.75")}
+    assert looked()[0] == 1
+
+
+class _Listening:
+    """A reader, and each time that the overview's own question was asked of it."""
+
+    def __init__(self, reader: Any, asked: list[str]) -> None:
+        self._reader = reader
+        self._asked = asked
+
+    def execute(self, sql: str, parameters: Any = None) -> Any:
+        if "n_unpriced" in sql:
+            self._asked.append(sql)
+        return self._reader.execute(sql, parameters)
 
 
 def test_currencies_are_never_added(ledger: Any, otlp: Any) -> None:
@@ -77,7 +123,7 @@ def test_teams_and_models_stand_by_cost_and_those_without_a_name_are_there(ledge
     ("part", "said"), [(0, "0 %"), (0.0001, "< 0.1 %"), (0.25, "25.0 %"), (0.99999, "> 99.9 %"), (1, "100.0 %")]
 )
 def test_a_share_is_never_rounded_to_none_or_all(part: float, said: str) -> None:
-    assert shown.share(part) == said
+    assert percent(part) == said
 
 
 def test_a_call_keeps_its_place_when_it_is_looked_up_by_its_address(ledger: Any, otlp: Any) -> None:

@@ -19,7 +19,7 @@ from costspan.ledger.audit.requests import ledger as open_ledger
 from costspan.ledger.cli import app
 from costspan.ledger.errors import StoreError, UsageError
 from costspan.ledger.serve import Server
-from costspan.ledger.store import Store
+from costspan.ledger.stores.duckdb import DuckDBStore as Store
 from ledger.audit_kit import DAY, PLAIN, Audited, at, attributes, filled
 
 SECOND = DAY + timedelta(days=1)
@@ -203,7 +203,7 @@ from pathlib import Path
 from costspan.ledger.audit import sessions
 from costspan.ledger.audit.chain import Seal
 from costspan.ledger.audit.erase import Rule, erase
-from costspan.ledger.store import Store
+from costspan.ledger.stores.duckdb import DuckDBStore as Store
 
 store, last = Store(Path(sys.argv[1])), int(sys.argv[2])
 done = 0

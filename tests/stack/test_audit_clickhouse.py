@@ -11,9 +11,9 @@ from costspan.ledger.audit.erase import PERSONAL, Rule
 from costspan.ledger.cli import app
 from costspan.ledger.errors import StoreError
 from costspan.ledger.otlp import LOGS, TRACES, to_rows
-from costspan.ledger.store import Store
 from costspan.ledger.stores import Address, open_store
 from costspan.ledger.stores.clickhouse import set_up
+from costspan.ledger.stores.duckdb import DuckDBStore as Store
 from ledger.audit_kit import Audited
 from stack import stores_kit as kit
 
@@ -55,6 +55,7 @@ def test_an_export_is_that_of_duckdb(url: str, tmp_path: Path) -> None:
     )
     assert "not on its trail" in result.output
     assert (tmp_path / "clickhouse.csv").read_bytes() == (tmp_path / "duckdb.csv").read_bytes()
+    assert '""elapsed"":0.25,' in (tmp_path / "duckdb.csv").read_text(), "failed attempts are there"
 
 
 @pytest.mark.parametrize("command", [("audit", "verify"), ("audit", "close"), ("audit", "show"), ("export", "--audit")])

@@ -16,7 +16,7 @@ from costspan.ledger.audit.erase import PERSONAL, Rule, erase
 from costspan.ledger.audit.sessions import PostgresSession
 from costspan.ledger.cli import app
 from costspan.ledger.errors import StoreError
-from costspan.ledger.otlp import LOGS, TRACES, to_rows
+from costspan.ledger.page.summing import Summing
 from costspan.ledger.rows import Batch
 from costspan.ledger.stores import Address, Store, open_store
 from ledger.audit_kit import Audited
@@ -25,27 +25,12 @@ from stack import stores_kit as kit
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[str]:
-    with kit.postgres() as url:
-        yield url
-
-
-@pytest.fixture
-def url(cluster: str, request: pytest.FixtureRequest) -> str:
-    """A database of its own."""
-    name = f"db_{abs(hash(request.node.name))}"
-    with psycopg.connect(cluster, autocommit=True) as connection:
-        connection.execute(f"create database {name}")
-    return f"{cluster.rpartition('/')[0]}/{name}"
-
-
 @pytest.fixture
 def stores(url: str, tmp_path: Path) -> Iterator[list[Audited]]:
     """The same calls in PostgreSQL and in DuckDB, of every sort, with hostile text."""
     opened: list[Store] = [open_store(Address(url)), open_store(tmp_path / "ledger.duckdb")]
     for store in opened:
-        store.insert(batches())
+        store.insert(kit.batches())
     yield [Audited(store) for store in opened]
     for store in opened:
         store.close()
@@ -57,15 +42,9 @@ def audited(stores: list[Audited]) -> Audited:
     return stores[0]
 
 
-def batches(count: int = 600, seed: int = 7) -> list[Batch]:
-    calls = kit.Calls(count, seed)
-    found = [to_rows(TRACES, request.SerializeToString()) for request in calls.traces]
-    return found + [to_rows(LOGS, request.SerializeToString()) for request in calls.logs]
-
-
 def late_batch(number: int, day: str = "2026-11-01") -> Batch:
     """One call of a day that is closed."""
-    (first, *_) = batches(40, 11)
+    (first, *_) = kit.batches(40, 11)
     row = list(first.calls[0])
     start = datetime.fromisoformat(f"{day}T01:00:00+00:00") + timedelta(seconds=number)
     row[0], row[1], row[3] = f"{number:032x}", f"{number:016x}", round(start.timestamp() * 1e6)
@@ -94,6 +73,8 @@ def test_the_same_calls_make_the_same_file_on_both_engines(stores: list[Audited]
     ("tampering", "said"),
     [
         ("update calls set cost = cost + 0.000000000001 where started_at::date = '2026-11-15'", "calls were changed"),
+        ("update attempts set elapsed = elapsed * 2 where call_started_at::date = '2026-11-15'", "failed attempts of theirs"),
+        ("delete from attempts where call_started_at::date = '2026-11-15'", "failed attempts of theirs"),
         ("delete from calls where started_at::date = '2026-11-15'", "removed"),
         ("update audit_days set digest = repeat('0', 64) where day = '2026-11-15'", "was changed after it was made"),
         ("delete from audit_days where day = '2026-11-15'", "is missing"),
@@ -189,6 +170,36 @@ def test_cut_off_in_the_middle_erasing_leaves_all(audited: Audited, url: str, mo
             erase(audited.store, audited.seal, "tester", Rule(None, NOW.date() - timedelta(days=10)))
     assert audited.rows("select count(*) from calls") == before
     assert audited.verify().problems == []
+
+
+def test_the_pages_sums_of_closed_days_change_with_whatever_changes_a_day(stores: list[Audited]) -> None:
+    summings = [Summing() for _ in stores]
+
+    def found() -> int:
+        """The calls of the overview, the same on both, kept or read anew."""
+        said = []
+        for kept, summing in zip(stores, summings, strict=True):
+            for each in (summing, Summing()):
+                with kept.store.reader() as reader:
+                    overview = each.read(reader, NOW, 1)
+                said.append((sorted(overview.cells, key=str), overview.outlook))
+        assert said[1:] == said[:-1]
+        return sum(cell.calls for cell in said[0][0] if cell.kind == "team")
+
+    before = found()
+    for kept in stores:
+        kept.close(NOW)
+    assert found() == before
+    for kept in stores:
+        kept.store.insert([late_batch(3)])
+    assert found() == before + 1
+    ((user, calls),) = stores[0].rows(
+        "select user_id, count(*) from calls where user_id is not null and started_at >= timestamp '2026-10-23' "
+        "group by 1 order by 2 desc, 1 limit 1"
+    )
+    for kept in stores:
+        erase(kept.store, kept.seal, "tester", Rule(user=user))
+    assert found() == before + 1 - calls
 
 
 def test_the_commands_work_with_no_server(url: str, stores: list[Audited], tmp_path: Path) -> None:

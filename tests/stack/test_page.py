@@ -63,7 +63,7 @@ def page(browser: Any, server: Server) -> Iterator[Any]:
     own = server.page.url.partition("?")[0] if server.page else ""
     page.on("request", lambda request: None if request.url.startswith((own, "data:")) else wrong.append(request.url))
     page.goto(server.page.url if server.page else "")
-    page.wait_for_selector("h1")
+    page.wait_for_selector("#app h1")
     assert TOKEN not in page.url
     assert TOKEN not in page.content()
     page.own = own
@@ -87,13 +87,13 @@ def test_from_the_overview_to_a_call_its_attempts_and_its_trace(page: Any, tell:
     second.trace_id = first.trace_id
     tell(first, second)
     page.get_by_role("link", name="Calls", exact=True).click()
-    page.wait_for_selector("h1:text('Calls')")
+    page.wait_for_selector("#app h1:text('Calls')")
     page.get_by_label("Model").fill("gpt-4.1")
     page.get_by_role("button", name="Show").click()
     page.wait_for_url("**/calls?*model=gpt-4.1*")
     page.wait_for_selector("h2:text('1 call, 0.002800 USD')")
     page.get_by_role("row").nth(1).get_by_role("link").click()
-    page.wait_for_selector("h1:text('chat gpt-4.1')")
+    page.wait_for_selector("#app h1:text('chat gpt-4.1')")
     lanes = page.locator(".cs-lane")
     assert [lane.partition("\n")[0] for lane in lanes.all_inner_texts()] == [
         "test: gpt-4.1-mini", "test: gpt-4.1", "attempt 1 failed: 429",
@@ -102,7 +102,7 @@ def test_from_the_overview_to_a_call_its_attempts_and_its_trace(page: Any, tell:
     assert page.locator("dd", has_text="ada").is_visible()
     assert page.locator("dd", has_text=first.trace_id.hex()).is_visible()
     lanes.nth(0).get_by_role("link").click()
-    page.wait_for_selector("h1:text('chat gpt-4.1-mini')")
+    page.wait_for_selector("#app h1:text('chat gpt-4.1-mini')")
 
 
 def test_a_call_shows_within_two_seconds(page: Any, tell: Callable[..., Any]) -> None:
@@ -126,7 +126,7 @@ def test_markup_stays_text_wherever_a_sender_says_it(page: Any, tell: Callable[.
     places += ["reports/spend?by=model", "reports/spend?by=label.feature", "reports/coverage", "reports/calls?failed=1"]
     for place in places:
         page.goto(page.own + place)
-        page.wait_for_selector("h1")
+        page.wait_for_selector("#app h1")
         page.wait_for_timeout(100)
         if page.locator("svg").count():  # what a chart says under the pointer
             box = page.locator("svg").first.bounding_box()
@@ -144,7 +144,7 @@ def test_markup_stays_text_wherever_a_sender_says_it(page: Any, tell: Callable[.
 def test_by_keyboard_alone(page: Any, tell: Callable[..., Any]) -> None:
     tell(call())
     page.reload()
-    page.wait_for_selector("td:has-text('gpt-4.1')")
+    page.wait_for_selector("#app td:has-text('gpt-4.1')")
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to main content"
     assert page.evaluate("document.activeElement.getBoundingClientRect().top") >= 0, "it shows when it has the focus"
@@ -158,14 +158,14 @@ def test_by_keyboard_alone(page: Any, tell: Callable[..., Any]) -> None:
         if re.match(r".*/calls/", page.evaluate("document.activeElement.href || ''")):
             break
     page.keyboard.press("Enter")
-    page.wait_for_selector("h1:text('chat gpt-4.1')")
+    page.wait_for_selector("#app h1:text('chat gpt-4.1')")
 
 
 def test_what_a_screen_reader_needs_is_there(page: Any, tell: Callable[..., Any]) -> None:
     tell(call(), call({names.ERROR_TYPE: "500", names.HTTP_STATUS: 500}))
     for place in ("", "calls", "reports", "reports/spend"):
         page.goto(page.own + place)
-        page.wait_for_selector("h1")
+        page.wait_for_selector("#app h1")
         assert page.locator("h1").count() == 1
         assert page.evaluate("document.documentElement.lang") == "en-US"
         assert page.get_by_role("main").count() == 1
@@ -190,6 +190,29 @@ def test_a_report_and_its_csv_are_the_same_but_for_rounding(page: Any, tell: Cal
     ]  # fmt: skip
 
 
+def test_the_overview_stands_before_any_script_has_run(browser: Any, server: Server, tell: Callable[..., Any]) -> None:
+    tell(call({names.COST_AMOUNT: 1.25, names.TEAM: MARKUP}), call({names.REQUEST_MODEL: TEMPLATE, names.ERROR_TYPE: SCRIPT}))
+    context = browser.new_context(java_script_enabled=False, viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    page.goto(server.page.url if server.page else "")
+    page.wait_for_selector("h1:text('Overview')")
+    figures, rows = page.locator(".cs-value").all_inner_texts(), page.locator(".cs-table tbody tr").all_inner_texts()
+    assert figures[0] == "1.25 USD"
+    assert any(row.startswith(MARKUP) for row in rows)
+    assert any(row.startswith(TEMPLATE) for row in rows)
+    assert page.locator("#cs-first img, #cs-first script, #cs-first b:text('bold')").count() == 0
+    context.close()
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    page.goto(server.page.url if server.page else "")
+    page.wait_for_selector("#app .cs-chart svg")
+    assert page.locator("#cs-first").count() == 0, "it goes when the scripts have drawn the same"
+    assert page.locator(".cs-value").all_inner_texts() == figures
+    assert page.locator(".cs-table tbody tr").all_inner_texts() == rows
+    assert page.evaluate("window.hacked") is None
+    context.close()
+
+
 def test_dark_and_light_follow_the_system_until_someone_chooses(page: Any) -> None:
     def background() -> str:
         return page.evaluate("getComputedStyle(document.body).backgroundColor")
@@ -202,17 +225,17 @@ def test_dark_and_light_follow_the_system_until_someone_chooses(page: Any) -> No
     page.get_by_role("button", name="Theme").click()
     assert background() == light
     page.reload()
-    page.wait_for_selector("h1")
+    page.wait_for_selector("#app h1")
     assert background() == light, "the choice stays"
 
 
-@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("width", [320, 1280])
 def test_no_view_is_wider_than_its_window(page: Any, tell: Callable[..., Any], width: int) -> None:
     tell(call({names.REQUEST_MODEL: "m" * 120, names.TEAM: "t" * 90}), call())
     page.set_viewport_size({"width": width, "height": 800})
     for place in ("", "calls", "reports", "reports/errors", "reports/spend"):
         page.goto(page.own + place)
-        page.wait_for_selector("h1")
+        page.wait_for_selector("#app h1")
         assert page.evaluate("document.documentElement.scrollWidth") <= width, place
 
 

@@ -19,6 +19,8 @@ from stack import stores_kit as kit
 
 TURNS = 10
 SENDERS = 3
+ATTEMPTS = """
+select count(*) as n, count(*) - count(distinct span_id || ':' || cast(number as varchar)) as twice from all_attempts"""
 TEMPLATE = kit.Calls(60).traces[0]
 
 
@@ -49,20 +51,26 @@ def new_calls() -> tuple[bytes, list[str]]:
 
 
 class Load:
-    """Senders that send each request twice, as one does that saw no reply, until the server is gone."""
+    """Senders that send each request twice, as one does that saw no reply, until the server is gone.
 
-    def __init__(self, port: int) -> None:
+    They begin with `unanswered`: what the server before was sent and did not answer, whether it stored it or not.
+    """
+
+    def __init__(self, port: int, unanswered: list[tuple[bytes, list[str]]]) -> None:
         self.acknowledged: list[str] = []
+        self.unanswered: list[tuple[bytes, list[str]]] = []
         self.enough = threading.Event()
         self._port = port
+        self._first = unanswered
         self._threads = [threading.Thread(target=self._send) for _ in range(SENDERS)]
         for thread in self._threads:
             thread.start()
 
     def _send(self) -> None:
+        body, ids = b"", [""]
         try:
             while True:
-                body, ids = new_calls()
+                body, ids = self._first.pop() if self._first else new_calls()
                 for _ in range(2):
                     connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)
                     connection.request("POST", "/v1/traces", body, {"content-type": "application/x-protobuf"})
@@ -72,7 +80,7 @@ class Load:
                 if len(self.acknowledged) > 1500:
                     self.enough.set()
         except (OSError, http.client.HTTPException):
-            return
+            self.unanswered.append((body, ids))
 
     def join(self) -> None:
         for thread in self._threads:
@@ -81,20 +89,27 @@ class Load:
 
 def check(store: str) -> None:
     acknowledged: set[str] = set()
+    unanswered: list[tuple[bytes, list[str]]] = []
     for _ in range(TURNS):
         with serving(store) as (process, port):
-            load = Load(port)
+            load = Load(port, unanswered)
             assert load.enough.wait(60)
             process.send_signal(signal.SIGKILL)
             process.wait()
             load.join()
         acknowledged |= set(load.acknowledged)
+        unanswered = load.unanswered + unanswered
+        assert unanswered, "it was killed under load"
         opened = open_store(place_of(store))
         with opened.reader() as reader:
             found = [row[0] for row in reader.execute("select span_id from all_calls").rows]
+            ((attempts, twice),) = reader.execute(ATTEMPTS).rows
         opened.close()
         assert acknowledged <= set(found)
         assert len(found) == len(set(found))
+        assert attempts > 0
+        assert twice == 0
+        assert set(found) <= acknowledged.union(*(ids for _, ids in unanswered)), "and nothing that was not sent"
     assert len(acknowledged) > 500 * TURNS
 
 

@@ -3,6 +3,7 @@
 import errno
 import socket
 from ipaddress import ip_address
+from typing import Final
 from urllib.parse import urlsplit
 
 from costspan.ledger.errors import ServerError
@@ -13,6 +14,10 @@ def taken(host: str, port: int, option: str) -> str:
     return (
         f"port {port} on {host} is taken, perhaps by another costspan or a Collector. Stop it, or choose another with {option}."
     )
+
+
+BACKLOG: Final = 2048
+"""Connections that wait to be taken."""
 
 
 def is_loopback(name: str | None) -> bool:
@@ -32,7 +37,7 @@ def leads_to_loopback(url: str) -> bool:
 
 
 def claim(host: str, port: int, option: str) -> socket.socket:
-    """A listening-to-be socket on that port.
+    """A socket that listens on that port: until then another process could have it too, and the later of the two would fail.
 
     Raises:
         ServerError: the port is taken, the host is not this machine's, or the port is the system's.
@@ -45,6 +50,7 @@ def claim(host: str, port: int, option: str) -> socket.socket:
     try:
         claimed.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         claimed.bind(address)
+        claimed.listen(BACKLOG)
     except OSError as error:
         claimed.close()
         if error.errno == errno.EADDRINUSE:

@@ -176,14 +176,23 @@ def cell_text(column: Column, value: Any, by: tuple[str, ...]) -> str:
 def _number(name: str, value: float) -> str:
     """A number with its unit; statuses are names, not amounts."""
     if name in _SHARES:
-        return f"{100 * value:.1f} %"
+        return percent(value)
     if name.startswith(_SECONDS):
-        return f"{value:,.2f} s"
+        return f"{value:,.2f} s" if value == 0 or abs(value) >= 0.005 else "< 0.01 s"
     if name in _AMOUNTS:
         return money(Decimal(repr(value)))
     if isinstance(value, float):
         return f"{value:,.1f}"
     return str(value) if name == "status" else f"{value:,}"
+
+
+def percent(part: float) -> str:
+    """A share of one: never 0 where there is something, nor 100 where something is missing."""
+    if part == 0:
+        return "0 %"
+    if 0 < part < 0.001:
+        return "< 0.1 %"
+    return "> 99.9 %" if 0.999 < part < 1 else f"{100 * part:.1f} %"
 
 
 def money(amount: Decimal) -> str:
@@ -192,6 +201,10 @@ def money(amount: Decimal) -> str:
         return "0.00"
     places = 2 if abs(amount) >= 1 else 4 if abs(amount) >= Decimal("0.01") else 6
     return f"{amount:,.{places}f}" if abs(amount) >= Decimal("0.000001") else f"{amount:.2e}"
+
+
+_ADD_UP: Final = ("spend", "chargeback", "models")
+"""Reports whose rows come to what all calls cost."""
 
 
 def _period(result: Result) -> str:
@@ -209,15 +222,15 @@ def _period(result: Result) -> str:
 def under(result: Result, rest: str = "--limit 0 shows all") -> Iterator[str]:
     """Totals, rows left out, how much of the cost is not known, and what the report itself has to say."""
     if result.totals:
-        yield "Total: " + ", ".join(f"{money(total.cost)} {total.currency}" for total in result.totals)
+        what = "Total" if result.report in _ADD_UP else "All calls of the period"
+        yield f"{what}: " + ", ".join(f"{money(total.cost)} {total.currency}" for total in result.totals)
     if result.more:
         yield f"Only the first {len(result.rows):,} rows are shown; {rest}."
     if result.unknown:
-        share = 100 * result.unknown / result.calls
-        shown = f"{share:.1f}" if share >= 0.05 else "< 0.1"
+        shown = percent(result.unknown / result.calls)
         parts = "; ".join(f"{getattr(result, name):,} {name} ({_MEANING[name]})" for name in _DOUBTS if getattr(result, name))
         verb = "has" if result.unknown == 1 else "have"
-        yield f"{_calls(result.unknown)} ({shown} %) {verb} no known cost, so the true total is higher: {parts}."
+        yield f"{_calls(result.unknown)} ({shown}) {verb} no known cost, so the true total is higher: {parts}."
     yield from result.notes
 
 

@@ -125,7 +125,7 @@ class Server:
         asked = {
             remote.PATH: self._endpoint(self._report),
             tail.PATH: self._endpoint(self._tail),
-            audit.PATH: self._endpoint(lambda body: audit.answer(self.store, self._seal, body)),
+            audit.PATH: self._endpoint(self._audit),
         }
         self._receiver = Receiver(self._writer, intake, decoder, asked, report_port, local=local)
         self._listen([http_socket, report_socket])
@@ -199,6 +199,12 @@ class Server:
 
     def _report(self, body: bytes) -> bytes:
         return to_wire(self.ask(_as_question(body)))
+
+    def _audit(self, body: bytes) -> bytes:
+        try:
+            return audit.answer(self.store, self._seal, body)
+        finally:
+            self.recent.touch()
 
     def _tail(self, body: bytes) -> bytes:
         return msgspec.json.encode(tail.tell(self.store, self.recent, _as_tail_question(body)))

@@ -1,6 +1,7 @@
 """What an auditor asks of a ledger: exports, a digest of each day, a trail of who did what, and erasing that is on record.
 
 canonical.py  calls as text: JSON lines (what digests are over), CSV
+attempts.py   the failed attempts of calls, as one more column of theirs
 sessions.py   one transaction of a store, the same for DuckDB and PostgreSQL (ClickHouse: reading only)
 selection.py  which calls are meant, in slices that fit into memory, in a stable order
 chain.py      entries that hold the hash of the one before

@@ -11,6 +11,7 @@ import io
 import json
 import string
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -23,7 +24,10 @@ from costspan.ledger.rows import CALLS, Kind
 
 KEY: Final = ("started_at", "trace_id", "span_id")
 """What tells calls apart, and the order in which they stand."""
-ORDER: Final = (*KEY, *sorted(name for name in CALLS if name not in KEY))
+ATTEMPTS_COLUMN: Final = "failed_attempts"
+"""What `attempts.with_attempts` adds to a table of calls: texts that are JSON already."""
+EXPORTED: Final = (*CALLS, ATTEMPTS_COLUMN)
+ORDER: Final = (*KEY, *sorted(name for name in EXPORTED if name not in KEY))
 """A line's fields: its key first, the others by name. One that is added later changes no line that lacks it."""
 TYPES: Final[dict[Kind, Any]] = {
     "text": pa.string(),
@@ -45,11 +49,13 @@ def json_lines(calls: Any) -> memoryview:
     """The lines of a table of calls, as UTF-8, in the order of its rows. What is null is left out."""
     parts: list[Any] = []
     for name in ORDER:
+        if name == ATTEMPTS_COLUMN and name not in calls.column_names:  # a digest of the first form
+            continue
         column = calls.column(name).combine_chunks()
         if column.null_count == len(column):
             continue
-        kind = CALLS[name]
-        text = _json_text(column, name) if kind == "text" else _plain(column, kind)
+        kind = CALLS.get(name)
+        text = column if kind is None else _json_text(column, name) if kind == "text" else _plain(column, kind)
         before, after = f'{"," if parts else "{"}"{name}":', ""
         if kind in ("text", "time"):
             before, after = f'{before}"', '"'
@@ -58,18 +64,24 @@ def json_lines(calls: Any) -> memoryview:
 
 
 def csv_lines(calls: Any) -> memoryview:
-    """The same as CSV rows (RFC 4180), in the order of `CALLS`; text that would run as a formula gets an apostrophe before it."""
+    """The same as CSV rows (RFC 4180), in the order of `EXPORTED`; text that would run as a formula gets an apostrophe first."""
     parts: list[Any] = []
-    for place, (name, kind) in enumerate(CALLS.items()):
+    for place, name in enumerate(EXPORTED):
+        kind = CALLS.get(name, "text")
         column = calls.column(name).combine_chunks()
         text = _csv_text(column) if kind == "text" else _plain(column, kind)
         parts += ["," if place else "", text]
     return _lines([*parts, "\r\n"], len(calls))
 
 
-def csv_header(columns: Any = tuple(CALLS)) -> bytes:
+def csv_header(columns: Any = EXPORTED) -> bytes:
     """The first line of a CSV file."""
     return (",".join(columns) + "\r\n").encode()
+
+
+def moment(value: datetime) -> str:
+    """A time as lines have it."""
+    return f"{value:%Y-%m-%dT%H:%M:%S.%f}Z"
 
 
 def csv_cell(text: str) -> str:
@@ -108,7 +120,7 @@ def _amounts(column: Any) -> Any:
 
 
 def _json_text(column: Any, name: str) -> Any:
-    return column if _made_of(column, _UNESCAPED) else _by_value(column, _labels_inside if name == "labels" else _inside)
+    return column if _made_of(column, _UNESCAPED) else _by_value(column, _labels_inside if name == "labels" else inside)
 
 
 def _csv_text(column: Any) -> Any:
@@ -121,7 +133,7 @@ def _made_of(column: Any, characters: bytes) -> bool:
     return not bytes(_content(column)).translate(None, characters)
 
 
-def _inside(text: str) -> str:
+def inside(text: str) -> str:
     """A text as it stands between JSON's quotes; NUL, which PostgreSQL can't keep, is U+FFFD everywhere."""
     return json.dumps(text.replace(_NUL, _REPLACEMENT), ensure_ascii=False)[1:-1]
 
@@ -132,10 +144,10 @@ def _labels_inside(text: str) -> str:
         try:
             said = msgspec.json.decode(text, type=dict[str, str])
         except msgspec.DecodeError:
-            return _inside(text)
+            return inside(text)
         clean = {name.replace(_NUL, _REPLACEMENT): value.replace(_NUL, _REPLACEMENT) for name, value in said.items()}
         text = msgspec.json.encode(clean, order="sorted").decode()
-    return _inside(text)
+    return inside(text)
 
 
 def _by_value(column: Any, change: Callable[[str], str]) -> Any:

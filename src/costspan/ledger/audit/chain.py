@@ -25,7 +25,7 @@ Table = Literal["audit_days", "audit_trail"]
 COLUMNS: Final[Mapping[Table, tuple[str, ...]]] = {
     "audit_days": (
         "number", "kind", "day", "calls", "digest", "calls_before", "digest_before", "changed", "detail", "recorded_at", "seal",
-        "previous", "entry",
+        "previous", "entry", "form",
     ),
     "audit_trail": ("number", "recorded_at", "actor", "action", "resource", "detail", "chain", "seal", "previous", "entry"),
 }  # fmt: skip

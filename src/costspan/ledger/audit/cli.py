@@ -176,6 +176,9 @@ def _tell(found: "Erased", rule: "Rule") -> None:
     for day, calls in found.calls.items():
         typer.echo(f"{day}  {calls:>12,}")
     what = f"anonymised ({', '.join(rule.fields)})" if rule.fields else "erased"
+    if not total and rule.user is not None:
+        typer.echo(f"No call {'with anything to erase ' if rule.fields else ''}has this user: {rule.user}")
+        return
     calls, of_days = f"{total:,} {'call' if total == 1 else 'calls'}", f"{days:,} {'day' if days == 1 else 'days'}"
     verb = "would be" if not found.done else "was" if total == 1 else "were"
     typer.echo(f"{calls} of {of_days} {verb} {what}.{'' if found.done or not total else ' --yes does it.'}")
@@ -232,7 +235,8 @@ def verify_all(
     for said in verdict.notes:
         typer.echo(said, err=True)
     if verdict.problems:
-        typer.echo(f"NOT as recorded: {len(verdict.problems):,} problems.", err=True)
+        count = len(verdict.problems)
+        typer.echo(f"NOT as recorded: {count:,} {'problem' if count == 1 else 'problems'}.", err=True)
         raise typer.Exit(1)
     period = f"{verdict.first} to {verdict.last}" if verdict.first else "no day is closed yet"
     typer.echo(f"As recorded: {period}, {verdict.calls:,} calls, {verdict.entries:,} entries. Head: {verdict.head}")

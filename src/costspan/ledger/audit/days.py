@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from costspan.ledger.audit.chain import DAYS, Entry, Seal, append
-from costspan.ledger.audit.selection import NOTHING, State, days, late_days, state
+from costspan.ledger.audit.selection import FORM, NOTHING, State, days, late_days, state
 from costspan.ledger.audit.sessions import Session, changing, reading
 from costspan.ledger.audit.trail import note, now, said
 from costspan.ledger.stores.base import Store
@@ -28,11 +28,12 @@ class Closed(msgspec.Struct):
 
 
 def last_entry(session: Session, day: date) -> Entry | None:
-    """What the chain says last of a day: its number, calls and digest."""
+    """What the chain says last of a day: its number, calls and digest, and the form of that."""
     found = session.rows(
-        "select number, calls, digest from audit_days where day = $day order by number desc limit 1", {"day": day.isoformat()}
+        "select number, calls, digest, form from audit_days where day = $day order by number desc limit 1",
+        {"day": day.isoformat()},
     )
-    return dict(zip(("number", "calls", "digest"), found[0], strict=True)) if found else None
+    return dict(zip(("number", "calls", "digest", "form"), found[0], strict=True)) if found else None
 
 
 def closed_until(session: Session) -> date | None:
@@ -45,6 +46,7 @@ def add(session: Session, seal: Seal, kind: str, day: date, *, after: State, bef
     """An entry of the chain."""
     detail = said(fields.pop("detail", {}))
     entry = {"recorded_at": now(), "kind": kind, "day": day.isoformat(), "calls": after.calls, "digest": after.digest}
+    entry["form"] = FORM
     if before:
         entry |= {"calls_before": before.calls, "digest_before": before.digest}
     append(session, DAYS, seal, {**entry, "detail": detail, **fields})
@@ -131,8 +133,8 @@ def add_late(session: Session, seal: Seal, actor: str, day: date) -> int | None:
     )
     if not count:
         return 0
-    before = state(session, day, late=False)
-    known = last_entry(session, day) or {"calls": 0, "digest": NOTHING}
+    known = last_entry(session, day) or {"calls": 0, "digest": NOTHING, "form": FORM}
+    before = state(session, day, late=False, form=known["form"])
     if (before.calls, before.digest) != (known["calls"], known["digest"]):
         return None
     add(session, seal, "addendum", day, after=state(session, day, late=True), before=before, changed=count)

@@ -98,7 +98,7 @@ def erase(store: Store, seal: Seal, actor: str, rule: Rule) -> Erased:
             if late.get(day) and day not in closed.refused:
                 add_late(session, seal, actor, day)
         known = {day: last_entry(session, day) for day in found}
-        before = {day: state(session, day, late=False) for day in found if known[day]}
+        before = {day: state(session, day, late=False, form=entry["form"]) for day, entry in known.items() if entry}
         _change(session, rule)
         detail: dict[str, Any] = {
             "before": rule.before.isoformat() if rule.before else None,

@@ -16,7 +16,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from costspan.ledger.audit.canonical import SCHEMA, csv_header, csv_lines, json_lines
+from costspan.ledger.audit.canonical import ATTEMPTS_COLUMN, SCHEMA, csv_header, csv_lines, json_lines
 from costspan.ledger.audit.requests import VALUES_LIMIT, Exported, Ledger, Plan, Read, Values
 from costspan.ledger.audit.resume import Format, cut, end_of, records_of
 from costspan.ledger.audit.selection import Cursor, Slice, Wanted
@@ -27,7 +27,10 @@ MANIFEST: Final = "manifest.json"
 _SAFE: Final = re.compile(r"[^A-Za-z0-9._-]+")
 _NAME_LENGTH: Final = 80
 _PARQUET: Final = pa.schema(
-    [pa.field(item.name, pa.timestamp("us", "UTC") if item.name == "started_at" else item.type) for item in SCHEMA]
+    [
+        *(pa.field(item.name, pa.timestamp("us", "UTC") if item.name == "started_at" else item.type) for item in SCHEMA),
+        pa.field(ATTEMPTS_COLUMN, pa.string()),
+    ]
 )
 
 

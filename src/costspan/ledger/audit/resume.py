@@ -8,10 +8,9 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-from costspan.ledger.audit.canonical import csv_header
+from costspan.ledger.audit.canonical import EXPORTED, csv_header
 from costspan.ledger.audit.selection import Cursor, cursor
 from costspan.ledger.errors import UsageError
-from costspan.ledger.rows import CALLS
 
 Format = Literal["csv", "jsonl", "parquet"]
 _CHUNK: Final = 1 << 22
@@ -79,7 +78,7 @@ def _cursor(path: Path, record: bytes, form: Format) -> Cursor:
             said = msgspec.json.decode(record, type=dict[str, object])
         else:
             (row,) = csv.reader(io.StringIO(record.decode(), newline=""))
-            said = dict(zip(CALLS, row, strict=True))
+            said = dict(zip(EXPORTED, row, strict=True))
         return cursor(",".join(str(said[name]) for name in ("started_at", "trace_id", "span_id")))
     except (msgspec.DecodeError, ValueError, KeyError, UsageError, csv.Error) as error:
         raise UsageError(f"{path}: its last line is no call of an export, so it can't be gone on with.") from error

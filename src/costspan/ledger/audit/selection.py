@@ -9,6 +9,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
+from costspan.ledger.audit.attempts import with_attempts
 from costspan.ledger.audit.canonical import json_lines
 from costspan.ledger.audit.sessions import Session
 from costspan.ledger.conditions import Binder, condition, group
@@ -18,6 +19,9 @@ SLICE_CALLS: Final = 50_000
 """Calls read at once: about 60 MB while they become text."""
 NOTHING: Final = hashlib.sha256(b"").hexdigest()
 """The digest of a day without calls."""
+FORM: Final = 2
+"""What digests are over: the lines of calls with their failed attempts. None in an entry of the chain is the form before that, of
+calls alone."""
 _CURSOR: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6})Z,([^,\s]{1,200}),([^,\s]{1,200})")
 _FINER: Final = {"hour": "minute", "minute": "second", "second": ""}
 _LENGTH: Final = {"hour": timedelta(hours=1), "minute": timedelta(minutes=1), "second": timedelta(seconds=1)}
@@ -131,10 +135,14 @@ def _pieces(session: Session, wanted: Wanted, unit: str, after: Cursor | None) -
 
 
 def read(session: Session, wanted: Wanted, part: Slice, after: Cursor | None = None) -> Any:
-    """The calls of one slice as a table, sorted."""
+    """The calls of one slice as a table, sorted, with their failed attempts."""
     bind = Binder()
     within = msgspec.structs.replace(wanted, since=part.start, until=part.end)
-    return session.calls(_conditions(within, bind, after), bind.parameters)
+    return _with_attempts(session, _conditions(within, bind, after), bind)
+
+
+def _with_attempts(session: Session, conditions: str, bind: Binder) -> Any:
+    return with_attempts(session.calls(conditions, bind.parameters), session.attempts(conditions, bind.parameters))
 
 
 def values(session: Session, wanted: Wanted, field: str, limit: int) -> list[str | None]:
@@ -154,14 +162,15 @@ _NOT_LATE: Final = """not exists (
     where l.started_at = calls.started_at and l.trace_id = calls.trace_id and l.span_id = calls.span_id)"""
 
 
-def state(session: Session, day: date, *, late: bool) -> State:
-    """What a day's calls are now; without `late`, leaving out those that no entry of the chain holds yet."""
+def state(session: Session, day: date, *, late: bool, form: int | None = FORM) -> State:
+    """What a day's calls are now, in a digest of `form`; without `late`, but for those that no entry of the chain holds yet."""
     digest, calls = hashlib.sha256(), 0
     whole = Wanted(*_bounds(day))
     for part in plan(session, whole):
         bind = Binder()
         conditions = _conditions(Wanted(part.start, part.end), bind)
-        found = session.calls(conditions if late else f"{conditions} and {_NOT_LATE}", bind.parameters)
+        conditions = conditions if late else f"{conditions} and {_NOT_LATE}"
+        found = _with_attempts(session, conditions, bind) if form else session.calls(conditions, bind.parameters)
         digest.update(json_lines(found))
         calls += len(found)
     return State(calls, digest.hexdigest())

@@ -14,7 +14,7 @@ import pyarrow.csv as pa_csv
 
 from costspan.ledger.audit.canonical import SCHEMA
 from costspan.ledger.errors import StoreError
-from costspan.ledger.rows import CALLS
+from costspan.ledger.rows import ATTEMPTS, CALLS
 from costspan.ledger.stores.base import Reader, Store
 from costspan.ledger.stores.dialect import with_ctes
 from costspan.ledger.stores.duckdb import DuckDBStore
@@ -41,9 +41,20 @@ class Session(Protocol):
         """The calls for which `conditions` hold, as they are stored, in the order of their key: a table of `SCHEMA`."""
         ...
 
+    def attempts(self, conditions: str, parameters: Parameters) -> list[tuple[Any, ...]]:
+        """The failed attempts of the calls for which `conditions` hold: rows of `ATTEMPTS`."""
+        ...
+
     def run(self, sql: str, parameters: Parameters | None = None) -> None:
         """Runs a statement that changes something."""
         ...
+
+
+def _select_attempts(table: str, calls: str, conditions: str) -> str:
+    return (
+        f"select {', '.join(ATTEMPTS)} from {table} where (call_started_at, trace_id, span_id) in "  # noqa: S608 - checked fields
+        f"(select started_at, trace_id, span_id from {calls} where {conditions})"
+    )
 
 
 def _select(table: str, conditions: str) -> str:
@@ -67,6 +78,10 @@ class DuckDBSession:
         """See `Session`."""
         found = self._cursor.sql(_select(self.table, conditions), params=dict(parameters))
         return found.to_arrow_table().cast(SCHEMA)
+
+    def attempts(self, conditions: str, parameters: Parameters) -> list[tuple[Any, ...]]:
+        """See `Session`."""
+        return self.rows(_select_attempts("attempts", self.table, conditions), parameters)
 
     def run(self, sql: str, parameters: Parameters | None = None) -> None:
         """See `Session`."""
@@ -110,6 +125,10 @@ class PostgresSession:
             convert_options=_CONVERT,
         )
 
+    def attempts(self, conditions: str, parameters: Parameters) -> list[tuple[Any, ...]]:
+        """See `Session`."""
+        return self.rows(_select_attempts("attempts", self.table, conditions), parameters)
+
     def run(self, sql: str, parameters: Parameters | None = None) -> None:
         """See `Session`."""
         self._connection.execute(self._said(sql), dict(parameters or {}))
@@ -145,6 +164,10 @@ class ClickHouseSession:
         values = list(zip(*rows, strict=True)) if rows else [()] * len(CALLS)
         arrays = [pa.array(column, kind) for column, kind in zip(values, SCHEMA.types, strict=True)]
         return pa.Table.from_arrays(arrays, schema=SCHEMA)
+
+    def attempts(self, conditions: str, parameters: Parameters) -> list[tuple[Any, ...]]:
+        """See `Session`."""
+        return self.rows(_select_attempts("costspan_attempts final", self.table, conditions), parameters)
 
     def run(self, sql: str, parameters: Parameters | None = None) -> None:  # noqa: ARG002 - as a session's
         """Never changes anything."""

@@ -84,20 +84,19 @@ def _of_days(session: Session, chain: Sequence[Entry]) -> Iterator[Problem]:
     late = late_days(session)
     held = {day: calls for day, calls in days(session).items() if day <= last}
     for day, entry in sorted(latest.items()):
-        now = state(session, day, late=False) if late.get(day) else state(session, day, late=True)
+        now = state(session, day, late=not late.get(day), form=entry["form"])
         if (now.calls, now.digest) == (entry["calls"], entry["digest"]):
             continue
         more = now.calls - entry["calls"]
         if more:
-            what = f"{abs(more):,} {'call was' if abs(more) == 1 else 'calls were'} {'added' if more > 0 else 'removed'}"
+            what = f"{_calls(abs(more))} {'added' if more > 0 else 'removed'}"
             yield Problem(day, f"{what}: {now.calls:,} are there, entry {entry['number']} has {entry['calls']:,}")
         else:
-            yield Problem(
-                day, f"calls were changed: the digest of its {now.calls:,} calls is not that of entry {entry['number']}"
-            )
+            what = "calls were changed" if entry["form"] is None else "calls were changed, or failed attempts of theirs"
+            yield Problem(day, f"{what}: the digest of its {now.calls:,} calls is not that of entry {entry['number']}")
     for day, calls in held.items():
         if day not in latest and calls > late.get(day, 0):
-            yield Problem(day, f"{calls - late.get(day, 0):,} calls were added: no entry of the chain has any of that day")
+            yield Problem(day, f"{_calls(calls - late.get(day, 0))} added: no entry of the chain has any of that day")
 
 
 def _of_trail(trail: Sequence[Entry], chain: Sequence[Entry], seal: Seal, kept: str | None) -> Iterator[Problem]:
@@ -130,6 +129,9 @@ def _notes(session: Session, chain: Sequence[Entry], trail: Sequence[Entry], sea
     if late := late_days(session):
         total = sum(late.values())
         yield f"{total:,} late calls of {len(late):,} days wait for an addendum (`costspan audit close`)."
+    forms = {entry["day"]: entry["form"] for entry in chain}
+    if before := sum(form is None for form in forms.values()):
+        yield f"{before:,} days were closed by an earlier version, whose digests don't cover failed attempts."
     other = {entry["seal"] for entry in (*chain, *trail) if entry["seal"].startswith(KEYED) and entry["seal"] != seal.name}
     if other:
         yield (
@@ -138,6 +140,10 @@ def _notes(session: Session, chain: Sequence[Entry], trail: Sequence[Entry], sea
         )
     if seal.name == "sha256" and not other:
         yield "No secret: this proves the store unchanged to whoever kept a head of the trail elsewhere, and to no one else."
+
+
+def _calls(count: int) -> str:
+    return f"{count:,} {'call was' if count == 1 else 'calls were'}"
 
 
 def _day(entry: Entry) -> date:

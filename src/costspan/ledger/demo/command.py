@@ -1,5 +1,6 @@
 """``costspan demo``: the whole scene on one machine, from a provider's bill back to the team that made it."""
 
+import os
 import secrets
 import shutil
 import signal
@@ -7,7 +8,7 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.util import find_spec
@@ -83,11 +84,12 @@ class _Demo:
         begun = time.monotonic()
         page = PageOptions(optional=True) if keep else None
         ledger = Server(self.store, http_port=free(HTTP_PORT), grpc_port=free(GRPC_PORT), page=page)
-        with ledger as server, Provider(self.seed) as provider:
+        settings = write_settings(self.folder)
+        with _pricing(settings["COSTSPAN_PRICES"]), ledger as server, Provider(self.seed) as provider:
             typer.echo(f"Ledger at http://127.0.0.1:{server.http_port}, provider at {provider.url}.", err=True)
             if server.page is not None:
                 typer.echo(f"Page: {server.page.absent or server.page.url}", err=True)
-            sent = self._drive(server, provider)
+            sent = self._drive(server, provider, settings)
             answers = Answers(server.report, self.run_id, self.now, self.now, self.days)
             for line in answers.lines():
                 typer.echo(line)
@@ -100,10 +102,10 @@ class _Demo:
                 self._stay(server, provider)
         return same
 
-    def _drive(self, server: Server, provider: Provider) -> Sent:
+    def _drive(self, server: Server, provider: Provider, settings: Mapping[str, str]) -> Sent:
         """Lets the services make their calls."""
         environment = {
-            **write_settings(self.folder),
+            **settings,
             "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{server.http_port}",
             "OTEL_RESOURCE_ATTRIBUTES": company.resource(self.run_id),
         }
@@ -132,6 +134,20 @@ class _Demo:
                 time.sleep(1)
         except KeyboardInterrupt:
             typer.echo("Stopped; nothing is left running.", err=True)
+
+
+@contextmanager
+def _pricing(path: str) -> Generator[None]:
+    """The services' prices are the server's too: what `caching` and `routing` compare with."""
+    before = os.environ.get("COSTSPAN_PRICES")
+    os.environ["COSTSPAN_PRICES"] = path
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["COSTSPAN_PRICES"]
+        else:
+            os.environ["COSTSPAN_PRICES"] = before
 
 
 def free(port: int) -> int:

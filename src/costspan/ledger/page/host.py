@@ -107,6 +107,8 @@ class PageServer:
             _LOOP.run(self._started()).result(START_SECONDS)
         except TimeoutError as error:
             raise ServerError(f"the page did not start within {START_SECONDS:.0f} s; --no-page runs without") from error
+        if self._serving.done():
+            raise ServerError(f"the page did not start; --no-page runs without: {self._serving.exception()}")
 
     async def _started(self) -> None:
         while not (self._uvicorn.started or self._serving.done()):

@@ -1,15 +1,11 @@
-"""The numbers of the first view: today, this month, its end, by team and by model, from one pass over the last days."""
+"""The numbers of the first view: today, this month, its end, by team and by model. `summing` reads them."""
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from decimal import Decimal
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-from costspan.ledger.asking import Asking
-from costspan.ledger.derived.days import Day, Series
-from costspan.ledger.derived.forecast import Month, this_month
-from costspan.ledger.query import Question, compose
-from costspan.ledger.stores.base import Reader
+from costspan.ledger.derived.forecast import Month
 
 DAYS: Final = 30
 """Days that the view reaches back, today included; the whole month where that is longer."""
@@ -102,40 +98,6 @@ class Overview(NamedTuple):
         for number in range((self.today - since).days + 1):
             day = since + timedelta(days=number)
             yield day, _sum(found.get(day, []))
-
-
-def summed(reader: Reader, now: datetime, version: int) -> Overview:
-    """Reads the last days.
-
-    Raises:
-        StoreError: the store could not be read.
-    """
-    today = now.astimezone(UTC).date()
-    since = min(today.replace(day=1), today - timedelta(days=DAYS - 1))
-    question = Question("spend", since=since.isoformat(), until=(today + timedelta(days=1)).isoformat())
-    answer = Asking(reader, question, (), now, compose(question, (), now)).read("overview")
-    cells = [_cell(row) for row in answer.rows]
-    first = reader.execute("select min(started_at) as first_call from all_calls").rows[0][0]
-    return Overview(version, today, cells, list(_outlooks(cells, first.date() if first else today, today)))
-
-
-def _cell(row: Sequence[Any]) -> Cell:
-    """PostgreSQL adds whole numbers up to decimals."""
-    kind, day, name, currency, calls, cost, *counts = row
-    failed, tokens, *doubts = (int(count or 0) for count in counts)
-    return Cell(kind, date.fromisoformat(day), name, currency, int(calls), cost, failed, tokens, *doubts)
-
-
-def _outlooks(cells: Sequence[Cell], first: date, today: date) -> Iterator[Outlook]:
-    """The month's end in each currency, as the report `forecast` has it."""
-    by_day: dict[str, dict[date, Day]] = {}
-    for cell in cells:
-        if cell.kind == "team" and cell.currency is not None:
-            series = by_day.setdefault(cell.currency, {})
-            before = series.get(cell.day, Day())
-            series[cell.day] = Day(before.calls + cell.calls, before.cost + (cell.cost or Decimal(0)))
-    for currency in sorted(by_day):
-        yield Outlook(currency, this_month(Series((), currency, by_day[currency]), first, today))
 
 
 def _sum(cells: Sequence[Cell]) -> Sum:

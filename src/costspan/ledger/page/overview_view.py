@@ -1,5 +1,6 @@
 """The first view: what is spent, by whom, and what came last; live within two seconds."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -8,10 +9,11 @@ from nicegui import ui
 
 from costspan.ledger.errors import LedgerError
 from costspan.ledger.page import calls_list, shown
+from costspan.ledger.page.first import draw_at_once
 from costspan.ledger.page.overview import DAYS, PERIODS, Overview, Sum
 from costspan.ledger.page.parts import Grid, Tag, alert, chart, columns_chart, frame, heading
 from costspan.ledger.page.source import Source
-from costspan.ledger.render import money
+from costspan.ledger.render import money, percent
 
 LOOK_SECONDS: Final = 0.4
 """How often a view asks whether there is anything new: a comparison of two numbers."""
@@ -65,7 +67,7 @@ class OverviewView:
         """Draws it, and keeps it up to date."""
         frame(str(self._source.place), "/", "Overview")
         try:
-            overview, latest = await self._source.overview(), await self._latest()
+            overview, latest = await asyncio.gather(self._source.overview(), self._latest())
         except LedgerError as error:
             heading("Overview")
             alert(str(error))
@@ -91,10 +93,11 @@ class OverviewView:
                 Tag("a", "All calls", href="/calls")
             self._calls = Grid("Latest calls", calls_list.columns(), []).empty(NO_CALLS)
         self._show(overview, latest)
+        draw_at_once()
         Live(self._source, self._refresh)
 
     async def _refresh(self) -> None:
-        self._show(await self._source.overview(), await self._latest())
+        self._show(*await asyncio.gather(self._source.overview(), self._latest()))
 
     async def _latest(self) -> list[dict[str, Any]]:
         page = await self._source.read(
@@ -129,12 +132,12 @@ class OverviewView:
         self._card("Forecast for the month", *_forecast(overview))
         self._card(
             "Failed today",
-            shown.share(today.failed / today.calls) if today.calls else shown.NO,
+            percent(today.failed / today.calls) if today.calls else shown.NO,
             f"{today.failed:,} of {shown.calls(today.calls)}",
         )
         over = overview.total(period)
         said = f"{over.unknown:,} of {shown.calls(over.calls)}, {PERIODS[self._period].lower()}"
-        self._card("Cost unknown", shown.share(over.unknown / over.calls) if over.calls else shown.NO, said)
+        self._card("Cost unknown", percent(over.unknown / over.calls) if over.calls else shown.NO, said)
         for unit, drawn in self._days.items():
             drawn.options.update(_days(overview, unit))
             drawn.update()

@@ -141,7 +141,7 @@ def columns_chart(names: Sequence[str], values: Sequence[float | None], measure:
     """Upright bars along time."""
     return {
         **_PLAIN,
-        "grid": {"left": 12, "right": 4, "top": 14, "bottom": 4, "containLabel": True},
+        "grid": {"left": 12, "right": 14, "top": 14, "bottom": 4, "containLabel": True},
         "xAxis": {
             "type": "category",
             "data": list(names),
@@ -156,7 +156,8 @@ def columns_chart(names: Sequence[str], values: Sequence[float | None], measure:
 
 def bars_chart(names: Sequence[str], values: Sequence[float | None], measure: str) -> dict[str, Any]:
     """Lying bars, the first row on top."""
-    label = {**_TEXT, "width": 190, "overflow": "truncate"}
+    label = {**_TEXT, "width": 280, "overflow": "truncate"}
+    narrow = {"yAxis": {"axisLabel": {"width": 110}}}
     return {
         **_PLAIN,
         "grid": {"left": 12, "right": 28, "top": 4, "bottom": 4, "containLabel": True},
@@ -174,4 +175,5 @@ def bars_chart(names: Sequence[str], values: Sequence[float | None], measure: st
             "axisLabel": label,
         },
         "series": [{**_BARS, "barMaxWidth": 18, "name": measure, "data": list(values)}],
+        "media": [{"query": {"maxWidth": 600}, "option": narrow}, {"option": {"yAxis": {"axisLabel": label}}}],
     }

@@ -174,7 +174,7 @@ def _told(result: Result, place: int) -> bool:
 
 def _head(column: Column, place: int) -> dict[str, Any]:
     number = column.kind in ("int", "float", "money") and column.name != "status"
-    long = column.name.endswith("_message") or column.name == "remark"
+    long = column.kind == "text" and (column.name.endswith("_message") or column.name == "remark")
     return {"label": column.name.replace("_", " ").capitalize(), "number": number, "head": place == 0, "long": long}
 
 

@@ -30,15 +30,6 @@ def calls(number: int) -> str:
     return f"{number:,} {'call' if number == 1 else 'calls'}"
 
 
-def share(part: float) -> str:
-    """A share of one, in percent: never 0 where there is something, nor 100 where something is missing."""
-    if part <= 0:
-        return "0 %"
-    if part < 0.001:
-        return "< 0.1 %"
-    return "> 99.9 %" if 0.999 < part < 1 else f"{100 * part:.1f} %"
-
-
 def amounts(cost: Mapping[str, Decimal]) -> str:
     """A line a currency."""
     return "\n".join(f"{money(amount)} {unit}" for unit, amount in sorted(cost.items())) or NO

@@ -11,7 +11,8 @@ from typing import Final, TypeVar
 
 from costspan.ledger.asking import Asking
 from costspan.ledger.errors import StoreError
-from costspan.ledger.page.overview import Overview, summed
+from costspan.ledger.page.overview import Overview
+from costspan.ledger.page.summing import Summing
 from costspan.ledger.query import Question, compose
 from costspan.ledger.recent import Recent
 from costspan.ledger.report import Result, run
@@ -30,6 +31,7 @@ class Source:
         self._store: Store | None = store
         self._recent = recent
         self._lock = threading.Lock()
+        self._summing = Summing()
         self._overview: Overview | None = None
 
     @property
@@ -55,7 +57,7 @@ class Source:
     def version(self) -> int:
         """Another number where there may be something new."""
         if isinstance(self.place, Path):
-            return self._recent.number
+            return self._recent.changes
         return int(time.monotonic() / OTHERS_SECONDS)
 
     async def ask(self, question: Question) -> Result:
@@ -102,5 +104,5 @@ class Source:
             if (found := self._overview) is not None and found.version == version and found.today == now.date():
                 return found
             with self.reader() as reader:
-                self._overview = summed(reader, now, version)
+                self._overview = self._summing.read(reader, now, version)
             return self._overview

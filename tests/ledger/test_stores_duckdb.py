@@ -18,7 +18,8 @@ from costspan.ledger.errors import StoreError, StoreLockedError, StoreMissingErr
 from costspan.ledger.otlp import TRACES, to_rows
 from costspan.ledger.rows import Batch
 from costspan.ledger.serve import Server
-from costspan.ledger.store import Store, default_path
+from costspan.ledger.stores.duckdb import DuckDBStore as Store
+from costspan.ledger.stores.duckdb import default_path
 
 
 def of_traces(request: Any) -> Batch:
@@ -123,6 +124,56 @@ def test_a_damaged_ledger_is_reported_and_left_as_it_is(tmp_path: Path, otlp: An
     assert path.read_bytes() == damaged
 
 
+def test_a_ledger_that_lacks_its_end_is_not_written_to(tmp_path: Path, otlp: Any) -> None:
+    path = tmp_path / "ledger.duckdb"
+    store = Store(path)
+    store.insert([of_traces(otlp.traces(*(otlp.call() for _ in range(200))))])
+    store.close()
+    whole = path.read_bytes()
+    for length in (len(whole) // 3, len(whole) // 3 * 2, len(whole) - 500_000):
+        path.write_bytes(whole[:length])
+        for read_only in (True, False):
+            with pytest.raises(StoreUnusableError, match=r"not a readable ledger .*left as it is"):
+                Store(path, read_only=read_only)
+        assert path.read_bytes() == whole[:length]
+
+
+_LEFT_A_LOG = """
+import os, sys
+from pathlib import Path
+from costspan.ledger.rows import AT, CALLS, Batch
+from costspan.ledger.stores.duckdb import DuckDBStore
+store = DuckDBStore(Path(sys.argv[1]))
+for number in range(5):
+    row = [None] * len(CALLS)
+    for name, value in (("trace_id", f"{number:032x}"), ("span_id", f"{number:016x}"), ("started_at", number),
+                        ("provider", "openai"), ("operation", "chat")):
+        row[AT[name]] = value
+    store.insert([Batch([row])])
+os._exit(0)
+"""
+
+
+@pytest.mark.parametrize("damage", ["zeros", "noise", "one byte"])
+def test_a_damaged_log_is_reported_and_left_as_it_is(tmp_path: Path, damage: str) -> None:
+    """DuckDB takes a log with another beginning for none, and would write over it."""
+    path, log = tmp_path / "ledger.duckdb", tmp_path / "ledger.duckdb.wal"
+    subprocess.run([sys.executable, "-c", _LEFT_A_LOG, str(path)], check=True, timeout=60)
+    whole = log.read_bytes()
+    middle = len(whole) // 2
+    one = whole[:middle] + bytes([whole[middle] ^ 0xFF]) + whole[middle + 1 :]
+    log.write_bytes({"zeros": bytes(len(whole)), "noise": b"\x17" * len(whole), "one byte": one}[damage])
+    before = path.read_bytes(), log.read_bytes()
+    for read_only in (True, False):
+        with pytest.raises(StoreUnusableError, match=r"not a readable ledger .*left as it is"):
+            Store(path, read_only=read_only)
+    assert (path.read_bytes(), log.read_bytes()) == before
+    log.write_bytes(whole)
+    store = Store(path)
+    assert rows(store, "select count(*) from main.calls") == [(5,)], "all five are in the log"
+    store.close()
+
+
 def test_another_programs_database_is_not_taken_over(tmp_path: Path) -> None:
     path = tmp_path / "other.duckdb"
     with duckdb.connect(str(path)) as other:
@@ -189,7 +240,7 @@ import resource, signal, sys
 from pathlib import Path
 from costspan.ledger.errors import StoreError
 from costspan.ledger.rows import AT, CALLS, Batch
-from costspan.ledger.store import Store
+from costspan.ledger.stores.duckdb import DuckDBStore as Store
 
 def batch(first, count):
     calls = []
