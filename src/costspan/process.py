@@ -71,7 +71,7 @@ def _after_fork() -> None:
         telemetry.meters.reset()
         return
     providers.own_metrics.silence()
-    own = OwnMetrics()
+    own = OwnMetrics(forked=True)
     state.providers = providers._replace(meters=own.provider, own_metrics=own)
     telemetry.meters = _meters(state.providers, telemetry.settings, telemetry.prices)
 

@@ -161,16 +161,21 @@ class OwnMetrics:
     parent's calls would be there twice. The global MeterProvider stays unset, free for the program.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, forked: bool = False) -> None:
         from opentelemetry.sdk.metrics import MeterProvider  # noqa: PLC0415
         from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader  # noqa: PLC0415
+        from opentelemetry.sdk.resources import Resource, ServiceInstanceIdResourceDetector  # noqa: PLC0415
+
+        resource = Resource.create()
+        if forked:  # an id of its own, even where OTEL_RESOURCE_ATTRIBUTES gives one: so do the SDK's own providers
+            resource = resource.merge(ServiceInstanceIdResourceDetector().detect())
 
         self._exporter = _exporter("metrics")
         readers: list[Any] = []
         if self._exporter is not None:
             interval = _milliseconds("OTEL_METRIC_EXPORT_INTERVAL", METRIC_INTERVAL_MS)
             readers.append(PeriodicExportingMetricReader(self._exporter, export_interval_millis=interval))
-        self.provider = MeterProvider(readers, shutdown_on_exit=False)
+        self.provider = MeterProvider(readers, resource=resource, shutdown_on_exit=False)
         _shut_down_at_exit(self.provider)
 
     def silence(self) -> None:

@@ -32,12 +32,18 @@ def test_langchain_calls_streams_and_batches(provider: LocalProvider, tracked: C
         model = openai.ChatOpenAI(model=MODEL, base_url=provider.base_url, api_key="sk-demo-0001")
         model.invoke(ASK)
         list(model.stream(ASK))
-        asyncio.run(model.ainvoke(ASK))
         model.batch([ASK, ASK + " Again."])
+
+        async def run() -> None:
+            await model.ainvoke(ASK)
+            async for _ in model.astream(ASK):
+                pass
+
+        asyncio.run(run())
         openai.OpenAIEmbeddings(
             model="text-embedding-3-small", base_url=provider.base_url, check_embedding_ctx_length=False
         ).embed_query(ASK)
-        equal_the_bill(kit, provider, 6)
+        equal_the_bill(kit, provider, 7)
 
 
 def test_langgraph_names_its_agent_and_thread(provider: LocalProvider, tracked: Callable[..., Any]):
@@ -46,10 +52,19 @@ def test_langgraph_names_its_agent_and_thread(provider: LocalProvider, tracked: 
     with tracked() as kit:
         model = openai.ChatOpenAI(model=MODEL, base_url=provider.base_url, api_key="sk-demo-0001")
         agent = agents.create_agent(model, tools=[], name="greeter")
-        agent.invoke({"messages": [("user", ASK)]}, {"configurable": {"thread_id": "thread-7"}})
-        (call,) = equal_the_bill(kit, provider)
-    assert call[names.AGENT_NAME] == "greeter"
-    assert call[names.CONVERSATION_ID] == "thread-7"
+        asked: Any = {"messages": [("user", ASK)]}, {"configurable": {"thread_id": "thread-7"}}
+        agent.invoke(*asked)
+        list(agent.stream(*asked, stream_mode="messages"))
+
+        async def run() -> None:
+            await agent.ainvoke(*asked)
+            async for _ in agent.astream(*asked):
+                pass
+
+        asyncio.run(run())
+        calls = equal_the_bill(kit, provider, 4)
+    assert {call[names.AGENT_NAME] for call in calls} == {"greeter"}
+    assert {call[names.CONVERSATION_ID] for call in calls} == {"thread-7"}
 
 
 def test_llama_index_calls_and_streams(provider: LocalProvider, tracked: Callable[..., Any]):
@@ -114,12 +129,21 @@ def test_openai_agents_names_its_agent_and_group(provider: LocalProvider, tracke
     import openai
 
     agents.set_trace_processors([])
+    grouped = agents.RunConfig(group_id="group-3")
+
+    def greeter(model: Any) -> Any:
+        client = openai.AsyncOpenAI(base_url=provider.base_url, api_key="sk-demo-0001")  # one an event loop
+        return agents.Agent(name="greeter", model=model(MODEL, client))
+
+    async def stream(agent: Any) -> None:
+        async for _ in agents.Runner.run_streamed(agent, ASK, run_config=grouped).stream_events():
+            pass
+
     with tracked() as kit:
-        client = openai.AsyncOpenAI(base_url=provider.base_url, api_key="sk-demo-0001")
         for model in (agents.OpenAIChatCompletionsModel, agents.OpenAIResponsesModel):
-            agent = agents.Agent(name="greeter", model=model(MODEL, client))
-            agents.Runner.run_sync(agent, ASK, run_config=agents.RunConfig(group_id="group-3"))
-        calls = equal_the_bill(kit, provider, 2)
+            agents.Runner.run_sync(greeter(model), ASK, run_config=grouped)
+            asyncio.run(stream(greeter(model)))
+        calls = equal_the_bill(kit, provider, 4)
     assert {call[names.AGENT_NAME] for call in calls} == {"greeter"}
     assert {call[names.CONVERSATION_ID] for call in calls} == {"group-3"}
 
@@ -156,6 +180,7 @@ def test_litellm_by_either_transport(
         await litellm.acompletion(**asked)
         async for _ in await litellm.acompletion(**asked, stream=True):
             pass
+        await litellm.close_litellm_async_clients()
 
     with tracked() as kit:
         litellm.completion(**asked)

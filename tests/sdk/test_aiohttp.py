@@ -54,8 +54,9 @@ def test_a_reply_is_the_same_however_the_body_is_given(provider: LocalProvider, 
 
     async def use(session: Any, url: str) -> Any:
         async with session.post(url, headers={"authorization": "Bearer sk-demo-0001"}, **make()) as response:
-            answer = await response.json()
-            return answer, await response.text(), await response.read(), facts(response), provider.requests[-1].body
+            got = await response.json(), await response.text(), await response.read()
+        await asyncio.sleep(0)  # aiohttp 3.9 may still be at the end of a body that it writes in a task of its own
+        return *got, facts(response), provider.requests[-1].body
 
     got, told = same(provider, tracked, plain, use, providers=KNOWN)
     assert got[2] == completion()

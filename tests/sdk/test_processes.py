@@ -72,8 +72,11 @@ if __name__ == "__main__":
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
-def test_a_forked_process_is_an_instance_of_its_own(received: Received, environ: dict[str, str], tmp_path: Path) -> None:
-    ran = Ran([sys.executable, script(tmp_path, ONE_LINE + CALLS + FORK)], environ)
+@pytest.mark.parametrize("given", ["", "service.instance.id=namespace.pod.container"])
+def test_a_forked_process_is_an_instance_of_its_own(
+    received: Received, environ: dict[str, str], tmp_path: Path, given: str
+) -> None:
+    ran = Ran([sys.executable, script(tmp_path, ONE_LINE + CALLS + FORK)], {**environ, "OTEL_RESOURCE_ATTRIBUTES": given})
     assert (ran.code, ran.errors) == (0, "")
     assert ran.out.split()[-1] == "0"
     instances = [resource["service.instance.id"] for resource, _ in received.spans()]
