@@ -100,6 +100,7 @@ class Ran:
 
     def __init__(self, command: list[str], environ: dict[str, str]) -> None:
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "COSTSPAN_"))}
+        clean["PYTHONWARNINGS"] = "ignore:This process:DeprecationWarning"  # Python 3.12 and later, of a fork beside any thread
         ran = subprocess.run(command, env={**clean, **environ}, capture_output=True, text=True, timeout=60, check=False)
         self.at = time.time()
         self.code, self.out, self.errors = ran.returncode, ran.stdout, ran.stderr

@@ -106,6 +106,9 @@ def test_streams_still_open_when_the_program_ends_are_calls_too(
 ) -> None:
     with LocalProvider(faults=Faults(between_chunks=0.05)) as slow:
         environ["PROVIDER_URL"] = slow.base_url
+        bare = Ran([sys.executable, script(tmp_path, HALF_READ)], environ)
+        if bare.code:
+            pytest.skip(f"this Python ends such a program with {bare.code} without costspan too")  # 3.13.0 crashes
         ran = Ran([sys.executable, script(tmp_path, ONE_LINE + HALF_READ + SAY_WHEN)], environ)
     assert ran.code == 0, ran.errors
     ended = [(span["costspan.ended"], span["costspan.cost.state"]) for _, span in received.spans()]

@@ -52,6 +52,12 @@ _FETCHED_BEFORE: Final = f"""
       and response_id in (select unnest($ids)) and (cost is not null or input_tokens is not null)"""  # noqa: S608 - a constant
 
 
+def _settings() -> dict[str, str | bool | int | float | list[str]]:
+    """`SETTINGS`, and a thread for each processor that this process may use: DuckDB counts those of the machine."""
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {**SETTINGS, "threads": processors or 1}
+
+
 def default_path() -> Path:
     """``ledger.duckdb`` in the platform's place for a user's data."""
     home = os.environ.get("XDG_DATA_HOME")
@@ -92,11 +98,11 @@ class DuckDBStore:
             raise StoreMissingError(f"{self.path}: no ledger there. Start `costspan serve`, or name another with --store PATH.")
         try:
             if self._read_only:
-                connection = duckdb.connect(str(self.path), read_only=True, config=SETTINGS)
+                connection = duckdb.connect(str(self.path), read_only=True, config=_settings())
             else:
                 with _private():
                     self.path.parent.mkdir(parents=True, exist_ok=True)
-                    connection = duckdb.connect(str(self.path), config=SETTINGS)
+                    connection = duckdb.connect(str(self.path), config=_settings())
         except OSError as error:
             raise StoreError(f"{self.path}: can't be made: {error.strerror}. Choose another place with --store PATH.") from error
         except duckdb.Error as error:
