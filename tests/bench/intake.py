@@ -3,7 +3,7 @@
 The server is a process of its own, on the last core alone; this one sends from the others: OTLP over HTTP, protobuf, 512 spans
 a request, each with the attributes that costspan itself gives a call (made by costspan, over an SDK in memory). Every request
 is answered after its commit, so what is counted is stored. Printed: spans a second by the clock and by the server's own
-processor time, and its memory before and after.
+processor time, and its memory before and after. Exit status 1: the median round took in fewer than `LEAST` by processor time.
 """
 
 import argparse
@@ -12,6 +12,7 @@ import os
 import random
 import re
 import signal
+import statistics
 import struct
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyVa
 
 from costspan import names
 
+LEAST = 40_000
 SPANS = 512
 SENDERS = 32
 _TIMES = struct.Struct("<BQBQ")
@@ -205,7 +207,7 @@ def run(ledger: Ledger, feed: Feed, seconds: float, limit: int | None = None) ->
     return sum(sent) / took, sum(sent) / used
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--calls", type=int, default=0, help="calls that are to be there already")
     parser.add_argument("--seconds", type=float, default=10.0)
@@ -221,19 +223,23 @@ def main() -> None:
                 run(ledger, feed, 2.0)
                 if args.calls:
                     run(ledger, feed, 3600.0, limit=args.calls)
+                rates: list[float] = []
                 for number in range(args.rounds):
                     before = ledger.megabytes()
                     clock, used = run(ledger, feed, args.seconds)
+                    rates.append(used)
                     print(
                         f"round {number + 1}: {clock:,.0f} spans/s, {used:,.0f} a second of processor time; "
                         f"memory {before:,.0f} MB before, {ledger.megabytes():,.0f} MB after",
                         flush=True,
                     )
+                rate = statistics.median(rates)
+                print(f"median {rate:,.0f} (at least {LEAST:,}) {'ok' if rate >= LEAST else 'MISSED'}")
             finally:
                 ledger.stop()
-    else:
-        raise SystemExit("two cores are needed: one for the server, one to send")
+        return 0 if rate >= LEAST else 1
+    raise SystemExit("two cores are needed: one for the server, one to send")
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())
