@@ -23,8 +23,8 @@ WIDTH: Final = 150
 def document() -> dict[str, Any]:
     """The rules, as Prometheus reads them."""
     thresholds = tomllib.loads((HERE / "thresholds.toml").read_text(encoding="utf-8"))
-    runbooks = thresholds.pop("runbooks")["url"]
-    made = {name: [alert.as_rule(runbooks) for alert in found] for name, found in groups(thresholds).items()}
+    runbooks, keep = thresholds.pop("runbooks")["url"], thresholds.pop("all")["keep_firing_minutes"]
+    made = {name: [alert.as_rule(runbooks, keep) for alert in found] for name, found in groups(thresholds).items()}
     every = {name: {"interval": INTERVALS[name]} if name in INTERVALS else {} for name in made}
     return {"groups": [{"name": f"costspan-{name}", **every[name], "rules": rules} for name, rules in made.items()]}
 

@@ -31,11 +31,13 @@ class Alert(NamedTuple):
     summary: str
     description: str
 
-    def as_rule(self, runbooks: str) -> dict[str, Any]:
-        """As Prometheus reads it. `runbooks`: where docs/runbooks.md is to be had."""
+    def as_rule(self, runbooks: str, keep: float) -> dict[str, Any]:
+        """As Prometheus reads it. `runbooks`: where docs/runbooks.md is to be had; `keep`: how many minutes it goes on firing."""
         rule: dict[str, Any] = {"alert": self.name, "expr": self.expression}
         if self.wait:
             rule["for"] = f"{self.wait:g}m"
+        if keep:
+            rule["keep_firing_for"] = f"{keep:g}m"
         rule["labels"] = {"severity": self.severity, "topic": self.topic}
         anchor = f"{runbooks}#{self.name.lower()}"
         rule["annotations"] = {"summary": self.summary, "description": self.description, "runbook_url": anchor}

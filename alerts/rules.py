@@ -254,6 +254,20 @@ def _telemetry(at: dict[str, float]) -> Iterator[Alert]:
         f"costspan failed in {said(SERVICE)}, at {said(WHERE)}",
         "The program was not affected; some facts of its calls may be missing.",
     )
+    waiting = " or ".join(
+        f'otelcol_exporter_queue_size{{data_type="{kind}"}} > 0 '
+        f"unless on (exporter, instance) increase(otelcol_exporter_sent_{sent}[5m]) > 0"
+        for kind, sent in (("traces", "spans"), ("logs", "log_records"))
+    )
+    yield Alert(
+        "CostspanNotDelivered",
+        "warning",
+        "telemetry",
+        f"max by (exporter) ({waiting})",
+        at["undelivered_minutes"],
+        "{{ $value | humanize }} calls wait for {{ $labels.exporter }}, and none gets there",
+        "Its back end is down, or refuses them. Nothing is lost while the queue has room.",
+    )
     yield Alert(
         "CostspanQueueFilling",
         "warning",

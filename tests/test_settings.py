@@ -90,6 +90,10 @@ def test_a_label_given_as_an_argument_may_hold_what_separates_them_in_the_variab
         ("COSTSPAN_BAGGAGE", "maybe", "1 or 0"),
         ("COSTSPAN_LOG", "loud", "1 or 0"),
         ("COSTSPAN_PROVIDERS", "host", "not name=value"),
+        ("COSTSPAN_PROVIDERS", "https://llm.corp.example=vllm", "leave out scheme and path"),
+        ("COSTSPAN_PROPAGATE", "https://gateway.internal", "leave out scheme, port and path"),
+        ("COSTSPAN_STREAM_USAGE", "localhost:8000", "leave out scheme, port and path"),
+        ("COSTSPAN_STREAM_USAGE", "off,gateway.internal", "stands alone"),
     ],
 )
 def test_an_error_names_the_setting_its_value_and_what_would_be(variable: str, value: str, says: str):
@@ -101,6 +105,13 @@ def test_an_error_names_the_setting_its_value_and_what_would_be(variable: str, v
     argument = variable.removeprefix("COSTSPAN_").lower()
     with pytest.raises(SettingsError, match=f"^{argument}="):
         load({}, **{argument: value})
+
+
+def test_a_host_is_compared_in_lower_case_and_a_dict_of_them_is_checked_too():
+    assert load({"COSTSPAN_PROVIDERS": "LLM.Corp.Example=vLLM"}).providers == {"llm.corp.example": "vLLM"}
+    assert load({}, providers={"LLM.Corp.Example": "vllm", "[::1]:8000": "vllm"}).providers["llm.corp.example"] == "vllm"
+    with pytest.raises(SettingsError, match=r"^providers=.*leave out scheme"):
+        load({}, providers={"https://llm.corp.example": "vllm"})
 
 
 def test_an_unknown_argument_is_named_with_the_known_ones():

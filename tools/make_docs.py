@@ -170,7 +170,9 @@ def field_rows() -> Iterator[tuple[str, str, str]]:
         "flag": ("only `stream`, `batch`", "true or false"),
     }
     for kind, (grouped, value) in kinds.items():
-        yield code(name for name, field in FIELDS.items() if field.kind == kind), grouped, value
+        names = (name for name, field in FIELDS.items() if field.kind == kind and name != "currency")
+        yield code(names), grouped, value
+    yield "`currency`", "each has a row of its own anyway", "text"
     yield "`label.NAME`", "yes", "text"
 
 

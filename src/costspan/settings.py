@@ -104,8 +104,37 @@ def _count(value: str) -> int:
     return count
 
 
+def _host(name: str) -> str:
+    """A host in lower case, as it is compared with.
+
+    Raises:
+        ValueError: it has a scheme, a port or a path, so it would never be met.
+    """
+    if "/" in name or name.count(":") == 1:  # more colons than one: an IPv6 address
+        raise ValueError(f"{name!r} is no host: leave out scheme, port and path")
+    return name.lower()
+
+
 def _hosts(value: str) -> frozenset[str]:
-    return frozenset(host.lower() for host in _names(value))
+    return frozenset(map(_host, _names(value)))
+
+
+def _providers(value: str) -> dict[str, str]:
+    return _of_hosts(_pairs(value))
+
+
+def _of_hosts(pairs: dict[str, str]) -> dict[str, str]:
+    for host in pairs:
+        if "/" in host:
+            raise ValueError(f"{host!r} is no host: leave out scheme and path")
+    return {host.lower(): provider for host, provider in pairs.items()}
+
+
+def _stream_usage(value: str) -> str:
+    hosts = _hosts(value)
+    if "off" in hosts and len(hosts) > 1:
+        raise ValueError("'off' stands alone")
+    return ",".join(sorted(hosts)) or "auto"
 
 
 def _compat(value: str) -> frozenset[str]:
@@ -129,8 +158,8 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "secret": str,
     "propagate": _hosts,
     "prices": _files,
-    "providers": _pairs,
-    "stream_usage": lambda value: ",".join(_names(value.lower())) or "auto",
+    "providers": _providers,
+    "stream_usage": _stream_usage,
     "metric_labels": _metric_labels,
     "metric_label_values": _count,
     "compat": _compat,
@@ -150,6 +179,14 @@ def _as_text(name: str, value: object) -> str:
     return str(value)
 
 
+def _as_pairs(argument: Mapping[object, object]) -> dict[str, str]:
+    """A dict needs no parsing, and may hold what would separate pairs."""
+    return {str(key): str(value) for key, value in argument.items() if value is not None}
+
+
+_OF_PAIRS: dict[str, Callable[[dict[str, str]], dict[str, str]]] = {"labels": dict, "providers": _of_hosts}
+
+
 def load(environ: Mapping[str, str] | None = None, **arguments: object) -> Settings:
     """Settings from COSTSPAN_* and from arguments, which win.
 
@@ -163,15 +200,14 @@ def load(environ: Mapping[str, str] | None = None, **arguments: object) -> Setti
     for name, parse in _PARSERS.items():
         variable = "COSTSPAN_" + name.upper()
         argument = arguments.get(name)
-        if parse is _pairs and isinstance(argument, Mapping):  # needs no parsing, and may hold what would separate pairs
-            pairs = cast("Mapping[object, object]", argument)
-            values[name] = {str(key): str(value) for key, value in pairs.items() if value is not None}
-            continue
         where, text = (f"{name}=", _as_text(name, argument)) if argument is not None else (variable, environ.get(variable))
         if text is None or (text == "" and argument is None):
             continue
         try:
-            values[name] = parse(text.strip())
+            if isinstance(argument, Mapping) and name in _OF_PAIRS:
+                values[name] = _OF_PAIRS[name](_as_pairs(cast("Mapping[object, object]", argument)))
+            else:
+                values[name] = parse(text.strip())
         except (ValueError, OSError, RuntimeError) as error:  # the last: no such user's home directory
             shown = HIDDEN if name in SECRET else repr(text)
             raise SettingsError(f"{where} {shown}: {error}") from error

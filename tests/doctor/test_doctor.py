@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import httpx2
 import pytest
 
-from costspan.doctor import export, libraries, others, prices
+from costspan.doctor import command, export, libraries, others, prices
 from costspan.doctor.command import main
 from costspan.doctor.finding import Finding
 from costspan.ledger.serve import Server
@@ -169,6 +169,13 @@ def test_the_command_prints_and_says_by_its_exit_code(
     assert main(["--json", "--store", str(ledger.path)]) == 1
     (wrong,) = [finding for finding in json.loads(capsys.readouterr().out) if finding["level"] == "problem"]
     assert "COSTSPAN_METRIC_LABEL_VALUES" in wrong["text"]
+
+
+def test_a_misspelt_setting_is_a_warning_that_names_the_one_meant(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("COSTSPAN_LABLES", "team=search")
+    monkeypatch.setenv("COSTSPAN_PAGE_TOKEN", "the page's, no setting of a program")
+    (found,) = (found for found in command.misspelt())
+    assert (found.level, "COSTSPAN_LABLES" in found.text, found.advice) == ("warning", True, "Is COSTSPAN_LABELS meant?")
 
 
 def test_it_leaves_nothing_patched():

@@ -5,11 +5,13 @@ from typing import Any
 
 import msgspec
 import pytest
+from google.protobuf.internal import encoder
 
 from costspan import names
 from costspan.ledger.arrow import trillionths
 from costspan.ledger.otlp import LOGS, TRACES, to_rows
 from costspan.ledger.rows import AT, ATTEMPTS, CALLS, Batch
+from stack.stores_kit import Calls
 
 
 def of_traces(request: Any) -> Batch:
@@ -23,6 +25,38 @@ def of_logs(request: Any) -> Batch:
 def one(batch: Any) -> dict[str, Any]:
     assert len(batch.calls) == 1
     return dict(zip(CALLS, batch.calls[0], strict=True))
+
+
+def backwards(message: Any) -> bytes:
+    """The message with the fields of every part in reverse, as the Collector's own encoder writes them."""
+    said = b""
+    for field, value in reversed(message.ListFields()):
+        values = value if field.is_repeated else [value]
+        for one_value in values:
+            if field.type == field.TYPE_MESSAGE:
+                inner = backwards(one_value)
+                said += encoder.TagBytes(field.number, 2) + encoder._VarintBytes(len(inner)) + inner
+            else:
+                given = [one_value] if field.is_repeated else one_value
+                said += type(message)(**{field.name: given}).SerializeToString()
+    return said
+
+
+def test_the_order_in_which_a_sender_writes_fields_makes_no_difference(otlp: Any) -> None:
+    request = otlp.traces(otlp.call(), resource={names.DEPLOYMENT_ENVIRONMENT: "production", names.SERVICE_NAME: "shop"})
+    scope = request.resource_spans[0].scope_spans[0]
+    scope.scope.name, span = "another instrumentation", scope.spans[0]
+    span.status.code = 2  # and the error's type in an event, as others say it
+    span.events.add(name="exception").attributes.add(key="exception.type").value.string_value = "TimeoutError"
+    assert one(of_traces(request))["error_type"] == "TimeoutError"
+    calls = Calls(300)
+    for signal, requests in ((TRACES, [request, *calls.traces]), (LOGS, calls.logs)):
+        for sent in requests:
+            reverse = backwards(sent)
+            assert type(sent).FromString(reverse) == sent
+            batch = to_rows(signal, sent.SerializeToString())
+            assert to_rows(signal, reverse) == batch
+            assert batch.calls
 
 
 def test_a_span_becomes_a_row_with_every_column_named(otlp: Any) -> None:

@@ -3,12 +3,15 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from secrets import token_hex
 
+import psycopg
 import pytest
 
 from stack.parts import Alertmanager, Collector, Ledger, Prometheus
 from stack.receiver import Receiver
 from stack.sink import Sink
+from stack.stores_kit import postgres
 
 
 @pytest.fixture
@@ -81,3 +84,19 @@ def alertmanager(closing: ExitStack, tmp_path: Path, receiver: Receiver) -> Aler
     closing.callback(alertmanager.stop)
     alertmanager.start()
     return alertmanager
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[str]:
+    """A PostgreSQL of the tests' own; its superuser's address."""
+    with postgres() as url:
+        yield url
+
+
+@pytest.fixture
+def url(cluster: str) -> str:
+    """A database of its own on it."""
+    name = f"db_{token_hex(8)}"
+    with psycopg.connect(cluster, autocommit=True) as connection:
+        connection.execute(f"create database {name}")
+    return f"{cluster.rpartition('/')[0]}/{name}"

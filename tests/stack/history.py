@@ -140,12 +140,17 @@ def samples(traffic: Traffic, now: float, *, silent: float = 0, fine: int = FINE
     return made
 
 
-def collector_queue(now: float, fill: float) -> dict[str, list[str]]:
-    """The Collector's own metrics of a queue, for a quarter of an hour."""
+def collector_queue(now: float, fill: float, *, delivers: bool = True) -> dict[str, list[str]]:
+    """The Collector's own metrics of a queue, for a quarter of an hour, and of what it has sent, for longer."""
     labels = {"exporter": "otlp_grpc/ledger", "data_type": "traces", "job": "collector"}
-    times = [f"{now - ago * 60:.3f}" for ago in range(15, -1, -1)]
+    times = [f"{now - ago * 60:.3f}" for ago in range(30, -1, -1)]
     size, capacity = (_selector(f"otelcol_exporter_queue_{what}", labels) for what in ("size", "capacity"))
-    return {size: [f"{fill * 1e6:.0f} {at}" for at in times], capacity: [f"1000000 {at}" for at in times]}
+    sent = _selector("otelcol_exporter_sent_spans", {"exporter": labels["exporter"], "job": labels["job"]})
+    return {
+        size: [f"{fill * 1e6:.0f} {at}" for at in times[-16:]],
+        capacity: [f"1000000 {at}" for at in times[-16:]],
+        sent: [f"{minute * 1_000 if delivers else 0} {at}" for minute, at in enumerate(times)],
+    }
 
 
 def write(folder: Path, series: Mapping[str, list[str]]) -> None:

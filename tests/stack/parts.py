@@ -6,7 +6,7 @@ import time
 import tomllib
 import urllib.parse
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -108,7 +108,9 @@ class Ledger:
 class Prometheus:
     """Prometheus with deploy/prometheus, but for what left_out.toml says; scraped and evaluated every second."""
 
-    def __init__(self, folder: Path, collector: Collector, alertmanager_port: int = 1, interval: str = "1s") -> None:
+    def __init__(
+        self, folder: Path, collector: Collector, alertmanager_port: int = 1, interval: str = "1s", flags: Sequence[str] = ()
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
         text = (DEPLOY / "prometheus" / "prometheus.yml").read_text()
@@ -130,6 +132,7 @@ class Prometheus:
             f"--storage.tsdb.path={folder / 'data'}",
             f"--web.listen-address=127.0.0.1:{self.port}",
             "--enable-feature=exemplar-storage,created-timestamp-zero-ingestion",
+            *flags,
         ]
         self.process = Process(command, folder / "prometheus.log", cwd=folder)
 

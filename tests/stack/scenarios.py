@@ -18,6 +18,7 @@ class Scenario(NamedTuple):
     hidden: Alerts = set()  # noqa: RUF012 - never changed
     silent: float = 0
     queue: float = 0.1
+    delivers: bool = True
 
 
 SHOP = Traffic()
@@ -144,5 +145,6 @@ SCENARIOS: dict[str, Scenario] = {
     ),
     "labels overflow": Scenario(shop(since(30, folded=2)), {("CostspanLabelOverflow", "shop")}),
     "costspan fails": Scenario(shop(since(10, 9, errors=1)), {("CostspanInternalErrors", "shop")}),
-    "the ledger is down": Scenario(USUAL, {("CostspanQueueFilling", "otlp_grpc/ledger")}, queue=0.9),
+    "the ledger is too slow": Scenario(USUAL, {("CostspanQueueFilling", "otlp_grpc/ledger")}, queue=0.9),
+    "the ledger is down": Scenario(USUAL, {("CostspanNotDelivered", "otlp_grpc/ledger")}, delivers=False),
 }

@@ -21,6 +21,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue
 
 from costspan import names
+from costspan.ledger.otlp import LOGS, TRACES, to_rows
+from costspan.ledger.rows import Batch
 
 HERE = Path(__file__).parent
 NOON_NS = 1_795_003_200_000_000_000  # 2026-11-18T12:00:00Z
@@ -38,7 +40,10 @@ def postgres_binaries() -> Path | None:
 def postgres() -> Iterator[str]:
     """A cluster of its own, sorted by English rules and not by bytes; its superuser's address."""
     binaries = postgres_binaries()
-    assert binaries, "PostgreSQL's server is not installed (Debian: postgresql)"
+    if binaries is None:
+        import pytest
+
+        pytest.skip("PostgreSQL's server is not there (Debian: apt-get install postgresql)")
     root = os.geteuid() == 0
     user = "postgres" if root and any(entry.pw_name == "postgres" for entry in pwd.getpwall()) else "nobody" if root else None
     place = Path(tempfile.mkdtemp(prefix="costspan-pg-", dir="/tmp"))  # pytest's own directory is closed to another user
@@ -265,6 +270,13 @@ class Calls:
             said = {names.OPERATION: operation, names.PROVIDER: "openai" if number != 2 else None, names.USAGE_INPUT: 5}
             ids = {"trace_id": bytes([100 + number]) * 16, "span_id": bytes([100 + number]) * 8}
             spans.add(kind=3, start_time_unix_nano=start, attributes=_pairs(said), **ids)
+
+
+def batches(count: int = 600, seed: int = 7) -> list[Batch]:
+    """Such calls as a store takes them."""
+    calls = Calls(count, seed)
+    found = [to_rows(TRACES, request.SerializeToString()) for request in calls.traces]
+    return found + [to_rows(LOGS, request.SerializeToString()) for request in calls.logs]
 
 
 # -- as the exporter writes it

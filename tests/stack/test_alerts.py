@@ -37,7 +37,7 @@ def test_a_trouble_makes_its_alerts_fire_and_no_other(
     scenario = SCENARIOS[name]
     prometheus = Replayed(tmp_path / "prometheus", alertmanager.port)
     now = time.time()
-    series = history.collector_queue(now, scenario.queue)
+    series = history.collector_queue(now, scenario.queue, delivers=scenario.delivers)
     for traffic in scenario.traffic:
         series |= history.samples(traffic, now, silent=scenario.silent)
     prometheus.holds(series)

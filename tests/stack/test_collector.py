@@ -1,14 +1,18 @@
 """The demo app over the real OpenAI SDK, through the Collector, to Prometheus, the ledger and Tempo's place."""
 
+import json
+import time
 from decimal import Decimal
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from costspan import names
 from stack import load
 from stack.parts import Collector, Ledger, Prometheus, traffic
 from stack.processes import eventually
+from stack.send import call, send, send_event
 from stack.sink import Sink
 
 CALLS = 300
@@ -54,3 +58,18 @@ def test_under_load_every_call_that_was_acknowledged_is_in_the_ledger_once(agent
     assert sent.refused == 0
     assert sent.acknowledged >= LOAD_SECONDS * LOAD_A_SECOND / 4  # a busy machine is no failure
     assert eventually(ledger.calls, lambda calls: calls >= sent.acknowledged, seconds=60) == sent.acknowledged
+
+
+def test_what_a_program_says_of_itself_and_of_its_attempts_survives_the_collector(agent: Collector, ledger: Ledger) -> None:
+    resource = {names.SERVICE_NAME: "shop", names.DEPLOYMENT_ENVIRONMENT: "staging"}
+    send(agent.endpoint, call(), resource=resource)
+    attempt = {"number": 1, "elapsed": 0.25, "status": 429, "error_type": "429", "retry_after": 1.5, "at_ns": time.time_ns()}
+    send_event(agent.endpoint, {names.ATTEMPTS: 2, names.ATTEMPT_LIST: [json.dumps(attempt)]})
+    eventually(ledger.calls, lambda calls: calls == 2)
+    environments = {(row["service"], row["environment"]) for row in ledger.report(by=("service", "environment")).as_dicts()}
+    assert environments == {("shop", "staging"), ("test", None)}
+    ledger.stop()
+    with duckdb.connect(str(ledger.store), read_only=True) as store:
+        assert store.execute("select number, http_status, error_type, retry_after from attempts").fetchall() == [
+            (1, 429, "429", 1.5)
+        ]

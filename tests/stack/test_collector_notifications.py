@@ -1,5 +1,7 @@
 """Alertmanager's own file: who hears of what, in which groups, and what is not said twice."""
 
+import pytest
+
 from stack.parts import Alertmanager
 from stack.processes import eventually
 from stack.receiver import Receiver
@@ -31,6 +33,24 @@ def test_the_worse_of_two_alerts_on_one_topic_of_a_team_is_said_and_each_team_ha
         lambda: [body["attachments"][0]["title"] for path, body in receiver.got if path == "/slack"], lambda got: len(got) >= 2
     )
     assert {title.partition(" ")[2] for title in slack} == {"SpendHigh (growth)", "SpendOdd (search)"}
+
+
+@pytest.mark.parametrize(
+    ("team", "in_slack"),
+    [
+        ('a "quoted"\nsecond line \\ 日本 \U0001f600', 'a "quoted"\nsecond line \\ 日本 \U0001f600'),
+        ("<!channel> & <http://example.com|all is well>", "&lt;!channel&gt; &amp; &lt;http://example.com|all is well&gt;"),
+        ("{{ $value }} {{ .Labels }}", "{{ $value }} {{ .Labels }}"),
+        ("x" * 256, "x" * 256),
+    ],
+)
+def test_a_team_of_any_name_is_told_as_it_is_and_calls_nobody_else(
+    alertmanager: Alertmanager, receiver: Receiver, team: str, in_slack: str
+) -> None:
+    alertmanager.post(alert("SpendOdd", "warning", "spend", team))
+    eventually(lambda: heard(receiver), lambda said: said == {("SpendOdd", team)})
+    [title] = eventually(lambda: [body["attachments"][0]["title"] for path, body in receiver.got if path == "/slack"])
+    assert title == f"FIRING SpendOdd ({in_slack})"
 
 
 def test_where_nothing_arrives_only_that_is_said(alertmanager: Alertmanager, receiver: Receiver) -> None:

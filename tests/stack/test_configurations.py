@@ -1,7 +1,12 @@
 """Every configuration file, by the program that reads it or, where that can't be had, as far as the file itself goes."""
 
+import json
+import os
 import re
 import subprocess
+import sys
+import urllib.error
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +14,16 @@ import pytest
 import yaml
 
 from costspan import names
+from costspan.ledger.page import PORT
 from stack.parts import CONFIG, DEPLOY, LEFT_OUT, REDACTION_KEY, config_arguments
 from stack.processes import ROOT, program
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
-SECRETS = {"COSTSPAN_REDACTION_KEY": REDACTION_KEY, "GRAFANA_PASSWORD": "x", "CLICKHOUSE_PASSWORD": "x", "PATH": "/usr/bin:/bin"}
+PAGE_TOKEN = "made-up-token-0123456789"
+SECRETS = {
+    "COSTSPAN_REDACTION_KEY": REDACTION_KEY, "COSTSPAN_PAGE_TOKEN": PAGE_TOKEN, "GRAFANA_PASSWORD": "x",
+    "CLICKHOUSE_PASSWORD": "x", "PATH": "/usr/bin:/bin",
+}  # fmt: skip
 
 
 def run(*command: str, cwd: Path = ROOT, **environment: str) -> str:
@@ -123,6 +133,17 @@ def test_kubernetes_takes_the_manifests(tmp_path: Path) -> None:
     assert set(images) == {COMPOSE["services"]["collector"]["build"]["args"]["IMAGE"]}
 
 
+def test_processes_of_one_container_are_instances_of_their_own_whatever_the_operator_says() -> None:
+    """It gives all of them one service.instance.id; with that, the counters of workers would overwrite each other."""
+    instrumentation = yaml.safe_load((ROOT / "kubernetes" / "instrumentation.yaml").read_text())
+    given = {one["name"]: one["value"] for one in instrumentation["spec"]["python"]["env"] if "value" in one}
+    given["OTEL_RESOURCE_ATTRIBUTES"] = "service.instance.id=namespace.pod.container,k8s.pod.name=pod"
+    code = "from opentelemetry.sdk.resources import Resource as R; print(R.create().attributes['service.instance.id'])"
+    seen = {run(sys.executable, "-c", code, **given).strip() for _ in range(2)}
+    assert len(seen) == 2
+    assert "namespace.pod.container" not in seen
+
+
 def test_a_misspelled_field_of_a_manifest_is_found(tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.yaml"
     wrong.write_text((ROOT / "kubernetes" / "instrumentation.yaml").read_text().replace("propagators:", "propagaters:"))
@@ -146,6 +167,54 @@ def test_every_service_is_pinned_limited_checked_and_local(name: str) -> None:
     for volume in service.get("volumes", ()):
         source = volume.split(":")[0]
         assert source in COMPOSE["volumes"] or (ROOT / source).exists() or source == "./grafana-dashboards", source
+
+
+def test_make_makes_every_secret_that_compose_demands() -> None:
+    demanded = set(re.findall(r"\$\{([A-Z_]+):\?", (ROOT / "docker-compose.yml").read_text()))
+    made = re.search(r"^SECRETS := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert made is not None
+    assert demanded <= set(made[1].split())
+
+
+def test_what_the_image_runs_shows_the_page_to_who_has_the_token(tmp_path: Path) -> None:
+    """The Dockerfile's own command, on free ports: its page and its health, on the addresses that compose and it speak of."""
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    command = json.loads(re.findall(r"^CMD (\[.*\])$", dockerfile, re.MULTILINE)[0])
+    published = COMPOSE["services"]["ledger"]["ports"]
+    assert published == [f"127.0.0.1:{PORT}:{PORT}"]
+    assert f"EXPOSE 4317 4318 {PORT}\n" in dockerfile
+    assert "COSTSPAN_PAGE_TOKEN" in COMPOSE["services"]["ledger"]["environment"]
+    ports = ("--otlp-http-port", "0", "--otlp-grpc-port", "0", "--page-port", "0")
+    environment = {**os.environ, "XDG_DATA_HOME": str(tmp_path), "COSTSPAN_PAGE_TOKEN": PAGE_TOKEN}
+    with subprocess.Popen(
+        [sys.executable, "-m", "costspan", *command, *ports], stderr=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        try:
+            assert process.stderr
+            said = "".join(process.stderr.readline() for _ in range(4))
+            assert f"ledger     {tmp_path}/costspan/ledger.duckdb\n" in said
+            http, page = (re.search(rf"^{name} +http://[\d.]+:(\d+)", said, re.MULTILINE) for name in ("OTLP/HTTP", "page"))
+            assert http, said
+            assert page, said
+            health = re.findall(r"urlopen\('(http://127\.0\.0\.1):4318(/[a-z]+)'", dockerfile)
+            assert health, "the health check asks the port of OTLP over HTTP"
+            assert status(f"{health[0][0]}:{http[1]}{health[0][1]}") == 200
+            address = f"http://127.0.0.1:{page[1]}/"
+            assert status(address) == 401
+            assert status(f"{address}?token={PAGE_TOKEN}") == 200
+            assert status(address, f"Bearer {PAGE_TOKEN}") == 200
+        finally:
+            process.terminate()
+
+
+def status(url: str, authorization: str = "") -> int:
+    """What a GET is answered by."""
+    request = urllib.request.Request(url, headers={"Authorization": authorization} if authorization else {})
+    try:
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=20) as reply:
+            return reply.status
+    except urllib.error.HTTPError as error:
+        return error.code
 
 
 def test_the_images_are_of_the_versions_that_are_tested() -> None:

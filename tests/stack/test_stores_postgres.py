@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from costspan import names
 from costspan.ledger.cli import app
 from costspan.ledger.errors import StoreError, StoreMissingError, StoreUnusableError
-from costspan.ledger.otlp import LOGS, TRACES, to_rows
+from costspan.ledger.otlp import TRACES, to_rows
 from costspan.ledger.query import Question
 from costspan.ledger.rows import Batch
 from costspan.ledger.serve import Server, ask
@@ -21,32 +21,11 @@ from costspan.ledger.stores import Address, Store, open_store
 from stack import stores_kit as kit
 
 
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[str]:
-    with kit.postgres() as url:
-        yield url
-
-
-@pytest.fixture
-def url(cluster: str, request: pytest.FixtureRequest) -> str:
-    """A database of its own."""
-    name = f"db_{abs(hash(request.node.name))}"
-    with psycopg.connect(cluster, autocommit=True) as connection:
-        connection.execute(f"create database {name}")
-    return f"{cluster.rpartition('/')[0]}/{name}"
-
-
 @pytest.fixture
 def store(url: str) -> Iterator[Store]:
     store = open_store(Address(url))
     yield store
     store.close()
-
-
-def batches(count: int = 400, seed: int = 7) -> list[Batch]:
-    calls = kit.Calls(count, seed)
-    found = [to_rows(TRACES, request.SerializeToString()) for request in calls.traces]
-    return found + [to_rows(LOGS, request.SerializeToString()) for request in calls.logs]
 
 
 def rows(store: Store, sql: str) -> list[tuple[Any, ...]]:
@@ -58,7 +37,7 @@ COUNTS = "select count(*) as n, count(distinct trace_id) as ids, (select count(*
 
 
 def test_many_servers_that_are_sent_the_same_calls_at_once_count_them_once(url: str) -> None:
-    sent = batches(2000)
+    sent = kit.batches(2000)
     opened: list[Store] = []
     failures: list[BaseException] = []
     start = threading.Barrier(6)
@@ -141,7 +120,7 @@ def post(port: int, path: str, body: bytes) -> int:
 
 
 def test_text_that_postgresql_can_not_hold_is_kept_but_for_its_nul(store: Store) -> None:
-    batch = batches(1)[0]
+    batch = kit.batches(1)[0]
     from costspan.ledger.rows import AT
 
     row = batch.calls[0]
@@ -185,7 +164,7 @@ def test_a_ledger_of_another_version_is_refused(url: str, store: Store) -> None:
 
 
 def test_a_reader_with_nothing_but_the_right_to_read_can_report(url: str, store: Store) -> None:
-    store.insert(batches(50)[:1])
+    store.insert(kit.batches(50)[:1])
     with psycopg.connect(url, autocommit=True) as connection:
         name = url.rpartition("/")[2]
         connection.execute(f"create role reader_{name} login password 'reading'")
@@ -199,7 +178,7 @@ def test_a_reader_with_nothing_but_the_right_to_read_can_report(url: str, store:
         )
         assert ask(address, Question("spend")).calls > 0
         with pytest.raises(StoreUnusableError, match=r"permission denied.*A server needs"):
-            open_store(address).insert(batches(60, seed=8)[:1])
+            open_store(address).insert(kit.batches(60, seed=8)[:1])
 
 
 def test_a_server_that_lost_its_database_answers_503_and_goes_on_when_it_is_back(url: str) -> None:
@@ -221,7 +200,7 @@ def test_a_server_that_lost_its_database_answers_503_and_goes_on_when_it_is_back
 
 def test_money_is_exact(store: Store) -> None:
     amounts = [5e-9, 1.2e-05, 1234.5678901234567, 0.1, 999999.9999999999]
-    batch = batches(40)[0]
+    batch = kit.batches(40)[0]
     from costspan.ledger.rows import AT
 
     calls = [[*row] for row in batch.calls[: len(amounts)]]

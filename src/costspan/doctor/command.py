@@ -1,6 +1,8 @@
 """The command: runs every check and prints what was found. Exit code 1 where there is a problem, 2 for wrong usage."""
 
 import argparse
+import difflib
+import os
 import platform
 import sys
 from collections.abc import Iterator, Sequence
@@ -40,11 +42,20 @@ def findings(models: tuple[str, ...] = (), store: str | None = None) -> Iterator
     else:
         given = [name for name in chosen.__struct_fields__ if getattr(chosen, name) != getattr(settings.Settings(), name)]
         yield Finding("Settings", "ok", f"set: {', '.join(given)}" if given else "all at their defaults")
+    yield from misspelt()
     yield from libraries.check()
     yield from others.check()
     yield from export.check()
     yield from prices.check(chosen, models)
     yield from unpriced.check(store)
+
+
+def misspelt() -> Iterator[Finding]:
+    """Variables that look like a setting of ours and are none: nothing else would ever say so."""
+    known = [f"COSTSPAN_{name.upper()}" for name in settings.Settings.__struct_fields__]
+    for name in sorted(name for name in os.environ if name.startswith("COSTSPAN_") and name not in known):
+        if near := difflib.get_close_matches(name, known, n=1, cutoff=0.8):
+            yield Finding("Settings", "warning", f"{name} is set, and is no setting", f"Is {near[0]} meant?")
 
 
 def _versions() -> Iterator[Finding]:

@@ -176,7 +176,9 @@ OF_ATTEMPT: Final[Table] = {
 def values_of(attributes: Iterable[Any], name: str) -> Iterator[AnyValue]:
     """The values of one attribute, found by the bytes of its key without decoding the others."""
     key = name.encode()
-    start = b"\n" + bytes((len(key),)) + key  # the first field of a KeyValue; a key this short has a length of one byte
+    field = b"\n" + bytes((len(key),)) + key  # a key this short has a length of one byte
     for raw in attributes:
-        if raw.startswith(start):
-            yield KeyValue.FromString(raw).value
+        if field in raw:  # anywhere: the Collector writes a KeyValue's value before its key
+            pair = KeyValue.FromString(raw)
+            if pair.key == name:
+                yield pair.value

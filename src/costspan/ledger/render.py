@@ -49,7 +49,7 @@ _DOUBTS: Final = ("unpriced", "unmetered", "partial", "unstated")
 _IF_ANY: Final = (*_DOUBTS, "cost_unknown", "waits_unknown", "not_said", "no_cached_price")
 """Counts that are left out of a table where there is nothing to count."""
 _MEANING: Final = {
-    "unpriced": "no price is known for the model",
+    "unpriced": "no price is known for the model where it was asked",
     "unmetered": "the provider says no usage",
     "partial": "stopped before its usage was said",
     "unstated": "the sender said nothing of cost",

@@ -1,6 +1,23 @@
 """Caches, prices, telemetry: what each alert waits for."""
 
-from stack.rules.kit import AGE, AGE_B, GPT, HOUR, OPENAI, SHOP, Case, Fired, Rule, calls, growing, of, queue, tokens
+from stack.rules.kit import (
+    AGE,
+    AGE_B,
+    GPT,
+    HOUR,
+    NOT_DELIVERED,
+    OPENAI,
+    SHOP,
+    Case,
+    Fired,
+    Rule,
+    calls,
+    growing,
+    of,
+    queue,
+    sent,
+    tokens,
+)
 
 UNPRICED = calls(costspan_cost_state="unpriced")
 
@@ -141,6 +158,20 @@ TELEMETRY: dict[str, Rule] = {
                 {of("costspan_internal_errors_total", costspan_error_where="end", error_type="KeyError"): "_x15 0 1x20"},
                 (({**SHOP, "costspan_error_where": "end"}, "costspan failed in shop, at end"),),
             ),
+        ),
+    ),
+    "CostspanNotDelivered": Rule(
+        "warning",
+        "telemetry",
+        "Its back end is down, or refuses them. Nothing is lost while the queue has room.",
+        (
+            Case("a few wait, and are sent", 30, queue(200, 40) | sent("0+100x40")),
+            Case("not for fifteen minutes", 14, queue(200, 40) | sent("7x40")),
+            Case("nothing waits, and there is nothing to send", 30, queue(0, 40) | sent("7x40")),
+            Case("nothing has gone for twenty minutes", 21, queue(2_500, 40) | sent("7x40"), NOT_DELIVERED),
+            Case("nothing has ever gone", 21, queue(2_500, 40), NOT_DELIVERED),
+            Case("spans go, logs don't", 21, queue(2_500, 40, "logs") | sent("0+100x40"), NOT_DELIVERED),
+            Case("one node's go, another's don't", 21, queue(2_500, 40) | sent("0+100x40", "node-b:8888"), NOT_DELIVERED),
         ),
     ),
     "CostspanQueueFilling": Rule(

@@ -121,6 +121,14 @@ def queue(size: int, minutes: int = 20, kind: str = "traces") -> dict[str, str]:
     }
 
 
+def sent(values: str, instance: str = "collector:8888") -> dict[str, str]:
+    labels = {"exporter": "otlp_grpc/ledger", "server_address": "ledger", "service_name": None, "instance": instance}
+    return {of("otelcol_exporter_sent_spans", **labels): values}
+
+
+NOT_DELIVERED: tuple[Fired, ...] = (
+    ({"exporter": "otlp_grpc/ledger"}, "2.5k calls wait for otlp_grpc/ledger, and none gets there"),
+)
 AGE = of("costspan_price_book_age_seconds")
 AGE_B = of("costspan_price_book_age_seconds", instance="b")
 SHOP = {"service_name": "shop"}

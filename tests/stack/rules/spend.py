@@ -2,6 +2,7 @@
 
 from stack.rules.kit import A_DAY, DAY, HOUR, NO_TEAM, ODD, SEARCH, WEEK, Case, Rule, growing, spend, total_spend
 
+ODD_TEAM = 'a "b"\n\\ 日本 {{ $value }} <b>'
 SPEND: dict[str, Rule] = {
     "CostspanSpendHour": Rule(
         "critical",
@@ -33,6 +34,12 @@ SPEND: dict[str, Rule] = {
                 ((SEARCH, "US dollars 108.00 in the last hour, by team search"),),
             ),
             Case("calls without a team", 61, {spend(None): "0+1.8x70"}, (({}, NO_TEAM),)),
+            Case(
+                "a team of an odd name",
+                61,
+                {spend(r"a \"b\"\n\\ 日本 {{ $value }} <b>"): "0+1.8x70"},
+                (({"costspan_team": ODD_TEAM}, f"US dollars 108.00 in the last hour, by team {ODD_TEAM}"),),
+            ),
         ),
     ),
     "CostspanSpendDay": Rule(
