@@ -195,7 +195,8 @@ def test_responses_and_models_can_be_pickled(drive: Drive, tracked: Any) -> None
     def use(drive: Drive) -> Any:
         raw = drive(drive.client().chat.completions.with_raw_response.create(**CREATE))
         response, model = pickle.loads(pickle.dumps((raw.http_response, raw.parse())))
-        return response.content, response.headers.multi_items()[:4], response.request.method, shown(model)
+        headers = [(name, value) for name, value in response.headers.multi_items() if name != "date"]
+        return response.content, headers, response.request.method, shown(model)
 
     same(drive, tracked, plain, use)
 

@@ -47,7 +47,8 @@ _TRACE, _SPAN, _PARENT, _STARTED, _LATENCY = (
     AT[name] for name in ("trace_id", "span_id", "parent_span_id", "started_at", "latency")
 )
 _OPERATION, _PROVIDER, _ENVIRONMENT = (AT[name] for name in ("operation", "provider", "environment"))
-_ERROR, _MESSAGE, _COST, _STATE = (AT[name] for name in ("error_type", "error_message", "cost", "cost_state"))
+_ERROR, _MESSAGE = AT["error_type"], AT["error_message"]
+_COST, _STATE, _CURRENCY = AT["cost"], AT["cost_state"], AT["currency"]
 _NO_IDENTITY: Final = "a call without a valid trace id, span id and start time"
 _NO_TIME: Final = "a call that started before 2015 or more than a day from now: its sender's clock is wrong"
 _EARLIEST_NS: Final = 1_420_070_400_000_000_000  # 2015-01-01T00:00:00Z
@@ -255,6 +256,8 @@ def _identify(row: Row, trace_id: bytes, span_id: bytes, started_ns: int) -> str
 
 def _settle(row: Row) -> None:
     """Derives the cost's state where the sender left it out, and cuts the message."""
+    if row[_CURRENCY] is None and row[_COST] is not None:
+        row[_COST] = None  # an amount of no currency is none: it would be added to some currency's
     if row[_STATE] is None:
         row[_STATE] = names.PRICED if row[_COST] is not None else None
     elif row[_STATE] == names.PRICED and row[_COST] is None:
