@@ -63,6 +63,22 @@ def test_any_bytes_read_by_hand_are_what_protobuf_reads_or_none_at_all(name: str
         assert reader.read([raw], EMPTY) == wanted
 
 
+@given(st.binary(min_size=8, max_size=8), st.integers(-2, 3))
+@example(b"\xff" * 8, 0)
+def test_a_text_read_by_what_stood_before_one_of_its_length_is_what_protobuf_reads(text: bytes, more: int) -> None:
+    start = b"\n" + bytes((len(names.REQUEST_ID),)) + names.REQUEST_ID.encode() + b"\x12\x0a\x0a\x08"
+    raw = (start + text)[: len(start) + 8 + more] + bytes(max(0, more))
+    reader = Reader(OF_CALL, len(CALLS))
+    assert reader.read([start + b"req_1234"], EMPTY)[AT["request_id"]] == "req_1234"
+    try:
+        wanted = by_protobuf([raw])
+    except DecodeError:
+        with pytest.raises(DecodeError):
+            reader.read([raw], EMPTY)
+    else:
+        assert reader.read([raw], EMPTY) == wanted
+
+
 def test_what_is_remembered_is_bounded_and_long_content_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attributes, "_REMEMBERED", 100)
     reader = Reader(OF_CALL, len(CALLS))

@@ -8,7 +8,6 @@ import pytest
 from google.protobuf.internal import encoder
 
 from costspan import names
-from costspan.ledger.arrow import trillionths
 from costspan.ledger.otlp import LOGS, TRACES, to_rows
 from costspan.ledger.rows import AT, ATTEMPTS, CALLS, Batch
 from stack.stores_kit import Calls
@@ -159,23 +158,6 @@ def test_a_count_that_no_call_can_have_is_unknown(otlp: Any, sent: Any, read: in
 def test_an_amount_that_no_call_can_cost_is_unpriced(otlp: Any, amount: Any) -> None:
     row = one(of_traces(otlp.traces(otlp.call({names.COST_AMOUNT: amount}))))
     assert (row["cost"], row["cost_state"]) == (None, names.UNPRICED)
-
-
-@pytest.mark.parametrize(
-    ("cost", "spelled"),
-    [
-        (0.1, 100_000_000_000),
-        (5e-9, 5_000),
-        (1e-12, 1),
-        (123.456789012345, 123_456_789_012_345),
-        (0.30000000000000004, 300_000_000_000),
-        (999_999.999999, 999_999_999_999_000_000),
-        (0.0, 0),
-        (None, None),
-    ],
-)
-def test_money_keeps_the_decimal_that_the_double_spells(cost: float | None, spelled: int | None) -> None:
-    assert trillionths(cost) == spelled
 
 
 def test_an_error_status_without_a_type_is_still_an_error(otlp: Any) -> None:

@@ -84,23 +84,38 @@ class _Lookup(dict[bytes, _Known]):
     def __init__(self, decode: Callable[[bytes], _Known], plain: Iterable[tuple[str, int, Callable[..., Any]]]) -> None:
         super().__init__()
         self._decode = decode
-        self._plain = {
-            b"\n" + bytes((len(name),)) + name.encode(): (index, *_HAND_READ[read], index not in _NEW_EACH_TIME)
-            for name, index, read in plain
-        }
+        self._plain: dict[bytes, tuple[int, int, bool]] = {}
+        """The key, as it stands in an attribute -> where it goes, the tag of its value, and whether values come again."""
+        self._doubles: dict[bytes, tuple[int, float]] = {}
+        """All of an attribute but its eight last bytes -> where these go, and below which bound."""
+        self._fresh: dict[bytes, tuple[int, int]] = {}
+        """What stands before a text that is new each time, its length the last -> where it goes, and the length of it all."""
+        for name, index, read in plain:
+            key = b"\n" + bytes((len(name),)) + name.encode()
+            tag, bound = _HAND_READ[read]
+            if tag == _DOUBLE:
+                self._doubles[key + bytes((0x12, 9, _DOUBLE))] = index, bound
+            else:
+                self._plain[key] = index, tag, index not in _NEW_EACH_TIME
 
     def __missing__(self, raw: bytes) -> _Known:
         try:
-            start = raw[1] + 2
-            index, tag, bound, again = self._plain[raw[:start]]
+            value = raw[1] + 6
+            if (fresh := self._fresh.get(raw[:value])) is not None and len(raw) == fresh[1]:
+                return fresh[0], raw[value:].decode()
+            if (double := self._doubles.get(raw[:-8])) is not None and 0 <= (number := _double(raw, -8)[0]) < double[1]:
+                return double[0], number
+            start = value - 4
+            index, tag, again = self._plain[raw[:start]]
             # 0x12 is a KeyValue's value; it has to reach up to the end, and so does what stands in it
             left = len(raw) - start - 2
             if raw[start] == 0x12 and raw[start + 1] == left and raw[start + 2] == tag:
                 if tag == _TEXT and raw[start + 3] == left - 2 > 0:
-                    found = index, raw[start + 4 :].decode()
-                    return self._remember(raw, found) if again else found
-                if tag == _DOUBLE and left == 9 and 0 <= (number := _double(raw, start + 3)[0]) < bound:
-                    return index, number
+                    found = index, raw[value:].decode()
+                    if again:
+                        return self._remember(raw, found)
+                    self._fresh[raw[:value]] = index, len(raw)
+                    return found
                 if tag == _COUNT and (count := _varint(raw, start + 3)) is not None:
                     return self._remember(raw, (index, count))
         except (KeyError, IndexError, UnicodeDecodeError):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from hashlib import blake2s
 from itertools import compress
 from time import time_ns
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
@@ -219,7 +219,7 @@ def _add_span(batch: Batch, span: Span, row: Row, started: int) -> bool:
 
 def _failure(span: Span) -> Status | None:
     """The status of a span that ended in an error. Most have none at all, and `lean` leaves it as it was sent."""
-    raw = cast("bytes", span.status)
+    raw: Any = span.status
     if not raw:
         return None
     status = Status.FromString(raw)

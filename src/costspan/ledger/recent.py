@@ -4,8 +4,9 @@ Ids only, and a bounded number of them: the calls themselves are in the store. A
 """
 
 import threading
+from collections import deque
 from collections.abc import Sequence
-from itertools import chain, islice
+from itertools import islice
 from operator import itemgetter
 from typing import Final, NamedTuple
 
@@ -29,6 +30,10 @@ class Recent:
     def __init__(self, limit: int = LIMIT) -> None:
         self._limit = limit
         self._lock = threading.Lock()
+        self._unread: deque[tuple[str, str, int]] = deque(maxlen=limit)
+        """What came since somebody last asked: most servers are followed by nobody, and adding is all they pay."""
+        self._added = self._unlooked = 0
+        """Calls since the start, and since somebody last asked; those sent again included."""
         self._arrivals: dict[tuple[str, str, int], None] = {}
         """In their order; up to twice the limit, so that the oldest are forgotten many at a time."""
         self._number = 0
@@ -37,12 +42,14 @@ class Recent:
     @property
     def number(self) -> int:
         """How many calls came since the start: it changes with each commit that brought any."""
-        return self._number
+        with self._lock:
+            self._look()
+            return self._number
 
     @property
     def changes(self) -> int:
-        """As `number`, but changed by each `touch` too."""
-        return self._number + self._others
+        """Another number after each commit and each `touch`."""
+        return self._added + self._others
 
     def touch(self) -> None:
         """Something else may have changed: calls were erased, say."""
@@ -52,17 +59,28 @@ class Recent:
     def add(self, batches: Sequence[Batch]) -> None:
         """What was committed."""
         with self._lock:
-            arrivals = self._arrivals
-            before = len(arrivals)
-            arrivals |= dict.fromkeys(map(_arrival, chain.from_iterable(batch.calls for batch in batches)))
-            self._number += len(arrivals) - before
-            if len(arrivals) > 2 * self._limit:
-                self._arrivals = dict.fromkeys(islice(arrivals, len(arrivals) - self._limit, None))
+            for batch in batches:
+                self._unread.extend(map(_arrival, batch.calls))
+                self._added += len(batch.calls)
+                self._unlooked += len(batch.calls)
 
     def after(self, number: int, most: int) -> tuple[list[Arrival], int]:
         """The calls that came after the first `number`, the last `most` of them, and how many of them are not told."""
         with self._lock:
+            self._look()
             came = max(0, self._number - number)
             told = min(came, most, len(self._arrivals))
             newest = [Arrival(*key) for key in islice(self._arrivals, len(self._arrivals) - told, None)]
             return newest, came - told
+
+    def _look(self) -> None:
+        """Counts what is new of the unread. More than `limit` of them, and the oldest are counted without a look."""
+        arrivals = self._arrivals
+        self._number += self._unlooked - len(self._unread)
+        before = len(arrivals)
+        arrivals |= dict.fromkeys(self._unread)
+        self._number += len(arrivals) - before
+        self._unread.clear()
+        self._unlooked = 0
+        if len(arrivals) > 2 * self._limit:
+            self._arrivals = dict.fromkeys(islice(arrivals, len(arrivals) - self._limit, None))

@@ -27,25 +27,20 @@ SETTINGS: Final[dict[str, str | bool | int | float | list[str]]] = {
     # A checkpoint packs the last, half-filled group of rows anew: at the default of 16 MB that is half of what an insert costs.
     "checkpoint_threshold": "256MB",
 }
-_ADD_ATTEMPTS: Final = """
-    insert into attempts by name select * from staged_attempts as s where not exists (
-        select 1 from calls as c
+_SENT_AGAIN: Final = """
+    select exists (
+        select 1 from staged_calls as s join calls as c on c.started_at = s.started_at
         where c.started_at between make_timestamp($first) and make_timestamp($last)
-          and c.started_at = s.call_started_at and c.trace_id = s.trace_id and c.span_id = s.span_id)"""
-_ADD_CALLS: Final = """
-    insert into calls by name select * from staged_calls as s where not exists (
-        select 1 from calls as c
-        where c.started_at between make_timestamp($first) and make_timestamp($last)
-          and c.started_at = s.started_at and c.trace_id = s.trace_id and c.span_id = s.span_id)"""
-_NOTE_LATE: Final = " ".join(
-    (
-        LATE,
-        """and not exists (
-        select 1 from calls as c
-        where c.started_at between make_timestamp($first) and make_timestamp($last)
-          and c.started_at = s.started_at and c.trace_id = s.trace_id and c.span_id = s.span_id)""",
-    )
-)
+          and prefix(c.trace_id, s.trace_id) and prefix(c.span_id, s.span_id))"""
+"""Joined by the start alone, for hashing ids of all calls of the last seconds is a twelfth of what an insert costs. Ids are of
+one length, so that one is the other's prefix says that they are equal, and the optimizer doesn't make a join key of it."""
+_ADD_ATTEMPTS: Final = "insert into attempts by name select * from staged_attempts as s where true"
+_ADD_CALLS: Final = "insert into calls by name select * from staged_calls as s where true"
+_BOUNDED: Final = "where c.started_at between make_timestamp($first) and make_timestamp($last) and"
+_ATTEMPT_IS_NEW: Final = f""" and not exists (select 1 from calls as c {_BOUNDED}
+    c.started_at = s.call_started_at and c.trace_id = s.trace_id and c.span_id = s.span_id)"""  # noqa: S608 - a constant
+_CALL_IS_NEW: Final = f""" and not exists (select 1 from calls as c {_BOUNDED}
+    c.started_at = s.started_at and c.trace_id = s.trace_id and c.span_id = s.span_id)"""  # noqa: S608 - a constant
 _FETCHED_BEFORE: Final = f"""
     select distinct response_id from calls
     where started_at between make_timestamp($first) - interval '{FETCH_DAYS}' day and make_timestamp($last)
@@ -178,13 +173,22 @@ class DuckDBStore:
             merged.calls,
             lambda ids: {row[0] for row in connection.execute(_FETCHED_BEFORE, {**bounds, "ids": ids}).fetchall()},
         )
-        if merged.attempts:
-            connection.register("staged_attempts", to_arrow(merged.attempts, ATTEMPTS)).execute(_ADD_ATTEMPTS, bounds)
         connection.register("staged_calls", to_arrow(merged.calls, CALLS))
+        again = connection.execute(_SENT_AGAIN, bounds).fetchall() == [(True,)]
+        if merged.attempts:
+            connection.register("staged_attempts", to_arrow(merged.attempts, ATTEMPTS))
+            self._add(_ADD_ATTEMPTS, _ATTEMPT_IS_NEW, bounds, again=again)
         if merged.is_past:
-            connection.execute(_NOTE_LATE, bounds)
-        connection.execute(_ADD_CALLS, bounds)
+            self._add(LATE, _CALL_IS_NEW, bounds, again=again)
+        self._add(_ADD_CALLS, _CALL_IS_NEW, bounds, again=again)
         connection.execute("commit")
+
+    def _add(self, statement: str, is_new: str, bounds: dict[str, int], *, again: bool) -> None:
+        """Runs it for all that is staged, or for what is new of it where some was sent `again`."""
+        if again:
+            self._root.execute(statement + is_new, bounds)
+        else:
+            self._root.execute(statement)
 
     def _recover(self, error: duckdb.Error) -> None:
         """After a failed write: back to before it. A fatal error ends DuckDB's instance, so the file is opened anew."""

@@ -14,6 +14,8 @@ _TRACE, _SPAN, _STARTED, _OPERATION, _RESPONSE = (
     AT[name] for name in ("trace_id", "span_id", "started_at", "operation", "response_id")
 )
 _operation: Final = itemgetter(_OPERATION)
+_identity: Final = itemgetter(_TRACE, _SPAN)
+_started: Final = itemgetter(_STARTED)
 _CLEARED: Final = (*MEASURED, AT["cost_state"], AT["cost_source"], AT["currency"])
 
 
@@ -41,17 +43,28 @@ class Merged(NamedTuple):
 
 def merge(batches: Sequence[Batch]) -> Merged | None:
     """The calls of `batches`, each once with its attempts; None where there is none."""
+    rows = [row for batch in batches for row in batch.calls]
+    if not rows:
+        return None
+    attempts = [attempt for batch in batches for attempt in batch.attempts]
+    if len(set(map(_identity, rows))) < len(rows):
+        rows, attempts = _once(batches)
+    starts = list(map(_started, rows))
+    return Merged(rows, attempts, min(starts), max(starts))
+
+
+def _once(batches: Sequence[Batch]) -> tuple[list[Row], list[tuple[Any, ...]]]:
+    """Calls and attempts where a call was sent more than once: its first row, with the attempts that came with it."""
     calls: dict[tuple[Any, ...], Row] = {}
     attempts: list[tuple[Any, ...]] = []
     for batch in batches:
-        fresh = {key: row for row in batch.calls if (key := (row[_TRACE], row[_SPAN])) not in calls}
+        fresh: dict[tuple[Any, ...], Row] = {}
+        for row in batch.calls:
+            if (key := _identity(row)) not in calls:
+                fresh[key] = row
         calls |= fresh
         attempts += [attempt for attempt in batch.attempts if attempt[:2] in fresh]
-    if not calls:
-        return None
-    rows = list(calls.values())
-    starts = [row[_STARTED] for row in rows]
-    return Merged(rows, attempts, min(starts), max(starts))
+    return list(calls.values()), attempts
 
 
 def count_fetched_once(rows: list[Row], counted_before: Callable[[list[str]], set[str]]) -> None:
