@@ -50,3 +50,13 @@ def test_an_answer_whose_output_is_not_counted_is_not_priced(usage: bytes):
 
 def test_a_redirect_that_is_not_followed_costs_nothing():
     assert "costspan.cost.state" not in told(b"", 307)
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["read whole", "read in chunks"])
+def test_blank_lines_that_keep_a_connection_busy_are_no_part_of_the_answer(stream: bool):
+    body = b"\n         \n" * 40 + ANSWER
+    exchange = Exchange("POST", URL, {}, BODY, 200, {"content-type": "application/json"}, body)
+    with instrumented() as kit:
+        assert run(httpx2, exchange, stream=stream, size=64) == body
+        assert kit.attributes()["gen_ai.usage.input_tokens"] == 3
+        assert kit.attributes()["costspan.cost.state"] == "priced"

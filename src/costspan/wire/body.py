@@ -58,8 +58,11 @@ class Tail:
 
 
 def is_document(data: bytes, framing: Framing) -> bool:
-    """Whether a reply that begins so is one JSON document, rather than a stream in `framing`."""
-    start = data[:64].lstrip()[:1]
+    """Whether a reply that begins so is one JSON document, rather than a stream in `framing`.
+
+    Gateways keep a slow reply's connection busy with blank lines, and there may be many (OpenRouter).
+    """
+    start = data.lstrip()[:1]
     return start in (b"{", b"[") and start not in framing.opens
 
 

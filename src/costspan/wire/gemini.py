@@ -264,7 +264,7 @@ def ending(data: bytes) -> bytes:
 
 def _is_sse(data: bytes) -> bool:
     """Whether `data`, perhaps cut at both ends, is server-sent events: JSON has no line break inside its strings."""
-    return data[:64].lstrip()[:1] != b"[" and (data.startswith(b"data:") or b"\ndata:" in data or b"\rdata:" in data)
+    return data.lstrip()[:1] != b"[" and (data.startswith(b"data:") or b"\ndata:" in data or b"\rdata:" in data)
 
 
 STREAM = Framing(

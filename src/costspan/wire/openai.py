@@ -79,9 +79,13 @@ OUTPUT_TYPES = {"json_object": "json", "json_schema": "json", "text": "text"}
 
 
 def deployment(path: str) -> str | None:
-    """The deployment in an Azure path: ``/openai/deployments/{deployment}/chat/completions``."""
-    _, found, rest = path.partition("/deployments/")
-    return rest.partition("/")[0] or None if found else None
+    """The deployment in an Azure path, ``/openai/deployments/{deployment}/chat/completions``, or the engine in one of OpenAI's
+    first version, ``/v1/engines/{engine}/embeddings``."""
+    for parent in ("/deployments/", "/engines/"):
+        _, found, rest = path.partition(parent)
+        if found:
+            return rest.partition("/")[0] or None
+    return None
 
 
 def ask(sent: Sent, call: Call) -> bool:

@@ -50,7 +50,7 @@ def _read_headers(format_: Format, headers: Headers, call: Call) -> None:
 
 
 def _is_events(content: bytes, headers: Headers) -> bool:
-    start = content[:64].lstrip()
+    start = content.lstrip()[:64]
     if start[:1] in (b"{", b"["):
         return False
     return start.startswith((b"data:", b"event:", b"id:")) or b"event-stream" in headers.get(b"content-type", b"event-stream")
