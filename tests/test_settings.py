@@ -1,5 +1,6 @@
 """Settings from the environment and from arguments, and the errors that name what is wrong."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -80,11 +81,14 @@ def test_a_label_given_as_an_argument_may_hold_what_separates_them_in_the_variab
     [
         ("COSTSPAN_LABELS", "team", "not name=value"),
         ("COSTSPAN_LABELS", "=x", "not name=value"),
-        ("COSTSPAN_KEYS", "/no/such/file.toml", "no such file"),
-        ("COSTSPAN_PRICES", "/no/such/file.toml", "no such file"),
+        ("COSTSPAN_KEYS", "/no/such/file.toml", "/no/such/file.toml is not there"),
+        ("COSTSPAN_PRICES", "/no/such/file.toml", "/no/such/file.toml is not there"),
         ("COSTSPAN_METRIC_LABELS", "team,user", "unbounded"),
         ("COSTSPAN_METRIC_LABELS", "session", "unbounded"),
-        ("COSTSPAN_METRIC_LABEL_VALUES", "many", "many"),
+        ("COSTSPAN_PRICES", f"/no/a.toml{os.pathsep}/no/b.toml", "/no/a.toml is not there"),
+        ("COSTSPAN_KEYS", "/", "/ is no file"),
+        ("COSTSPAN_METRIC_LABEL_VALUES", "many", "whole number, 1 or more"),
+        ("COSTSPAN_METRIC_LABEL_VALUES", "99999999999", "whole number, 1 or more"),
         ("COSTSPAN_METRIC_LABEL_VALUES", "0", "1 or more"),
         ("COSTSPAN_COMPAT", "1.2", "known: 1.37"),
         ("COSTSPAN_BAGGAGE", "maybe", "1 or 0"),
@@ -94,6 +98,11 @@ def test_a_label_given_as_an_argument_may_hold_what_separates_them_in_the_variab
         ("COSTSPAN_PROPAGATE", "https://gateway.internal", "leave out scheme, port and path"),
         ("COSTSPAN_STREAM_USAGE", "localhost:8000", "leave out scheme, port and path"),
         ("COSTSPAN_STREAM_USAGE", "off,gateway.internal", "stands alone"),
+        ("COSTSPAN_STREAM_USAGE", "0", "want auto, off, or the hosts"),
+        ("COSTSPAN_STREAM_USAGE", "auto,True", "want auto, off, or the hosts"),
+        ("COSTSPAN_PROVIDERS", "llm.corp.example=", "has no provider's name"),
+        ("COSTSPAN_PROVIDERS", "*.corp.example=vllm", "without *"),
+        ("COSTSPAN_PROPAGATE", "*.corp.example", "without *"),
     ],
 )
 def test_an_error_names_the_setting_its_value_and_what_would_be(variable: str, value: str, says: str):
@@ -125,6 +134,12 @@ def test_a_secret_is_never_shown(name: str):
     settings = load({}, **{name: "hunter2"})
     assert "hunter2" not in repr(settings)
     assert "hunter2" not in str(settings)
+
+
+@pytest.mark.parametrize("name", ["secret", "hash_users", "audit_secret"])
+def test_white_space_is_no_secret(name: str):
+    with pytest.raises(SettingsError, match=r"\*\*\*: white space is no secret"):
+        load({f"COSTSPAN_{name.upper()}": " "})
 
 
 @given(

@@ -1,4 +1,6 @@
-"""Make src/costspan/prices/table.jsonl from the installed genai-prices; with ``--check``, fail if a rebuild differs.
+"""Make src/costspan/prices/table.jsonl from the installed genai-prices and our own supplement.toml beside the table.
+
+With ``--check``, fail if a rebuild differs.
 
 The wheel's genai-prices carries no date of its own: the table's is the newest day that its data speak of (a price's start,
 or a note that it was checked), so that the age is never flattered. A rebuild from the same version keeps the date it had.
@@ -20,7 +22,8 @@ from costspan.prices.table import WHEEL_TABLE, Table
 def rebuild() -> bytes:
     """The table's bytes, from the installed genai-prices."""
     committed = Table(WHEEL_TABLE.read_bytes()).header if WHEEL_TABLE.exists() else None
-    if committed and committed.source == f"genai-prices {version('genai-prices')}":
+    # Of the same genai-prices: our supplement has days of its own.
+    if committed and committed.source.partition("+")[0] == f"genai-prices {version('genai-prices')}":
         built_at = datetime.fromisoformat(committed.built_at[:10]).replace(tzinfo=UTC)
     else:
         built_at = newest_day(Path(genai_prices.data.__file__).read_text(encoding="utf-8"))

@@ -2,17 +2,25 @@
 
 import os
 import sys
+from typing import Final, NoReturn
 
-EXTRA = frozenset(("typer", "click", "rich", "duckdb", "pyarrow", "grpc", "uvicorn", "psycopg", "clickhouse_connect"))
+EXTRA: Final = frozenset(("typer", "click", "rich", "duckdb", "pyarrow", "grpc", "uvicorn", "psycopg", "clickhouse_connect"))
 """What the extra `ledger` brings."""
+INTERRUPTED: Final = 130
 
 
 def main() -> None:
-    """Runs the command line. Exit codes: 0, 1 for a failure, 2 for wrong usage or a missing extra."""
+    """Runs the command line. Exit codes: 0, 1 for a failure, 2 for wrong usage or a missing extra, 130 for Ctrl-C."""
+    _write_any_text()
     if sys.argv[1:2] == ["doctor"]:  # it must work where the extra is not installed
         from costspan.doctor.command import main as doctor  # noqa: PLC0415
 
-        sys.exit(doctor(sys.argv[2:]))
+        try:
+            sys.exit(doctor(sys.argv[2:]))
+        except KeyboardInterrupt:  # typer does so for the others
+            sys.exit(INTERRUPTED)
+        except BrokenPipeError:
+            _close_pipe()
     try:
         from costspan.ledger.cli import app  # noqa: PLC0415 - the extra may not be installed
         from costspan.ledger.errors import LedgerError, UsageError  # noqa: PLC0415
@@ -29,9 +37,23 @@ def main() -> None:
         _complain(str(error))
         sys.exit(1)
     except BrokenPipeError:
-        # the reader (head, less) has seen enough; what is left in the buffer must not be tried again at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+        _close_pipe()
+
+
+def _close_pipe() -> NoReturn:
+    """The reader (head, less) has seen enough; what is left in the buffer must not be tried again at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(1)
+
+
+def _write_any_text() -> None:
+    """What is written may hold any character: files and pipes get UTF-8, a terminal of another encoding a ? for what it lacks."""
+    if (change := getattr(sys.stdout, "reconfigure", None)) is None:  # a program that calls `main` may have put anything there
+        return
+    if sys.stdout.isatty():
+        change(errors="replace")
+    else:
+        change(encoding="utf-8", errors="strict")
 
 
 def _advise(error: ModuleNotFoundError) -> int:

@@ -55,6 +55,12 @@ class Settings(msgspec.Struct, frozen=True):
 
 
 COMPAT_VERSIONS = frozenset({"1.37"})
+COUNT_DIGITS = 10
+"""More is a mistake."""
+ON = frozenset({"1", "true", "yes", "on"})
+OFF = frozenset({"", "0", "false", "no", "off"})
+FLAGS = (ON | OFF | {"none"}) - {"", "off"}
+"""What is no host, but was meant to switch something on or off."""
 
 
 def _pairs(value: str) -> dict[str, str]:
@@ -81,7 +87,7 @@ def _file(value: str) -> Path | None:
         return None
     path = Path(value).expanduser()
     if not path.is_file():
-        raise ValueError("no such file")
+        raise ValueError(f"{value} is {'no file' if path.exists() else 'not there'}; want the path of a file")
     return path
 
 
@@ -89,27 +95,39 @@ def _files(value: str) -> tuple[Path, ...]:
     return tuple(path for part in value.split(os.pathsep) if (path := _file(part)) is not None)
 
 
+def _secret(value: str) -> str:
+    """Without the line break that a file of secrets ends in.
+
+    Raises:
+        ValueError: there is nothing but white space.
+    """
+    if value and not value.strip():
+        raise ValueError("white space is no secret")
+    return value.strip()
+
+
 def _flag(value: str) -> bool:
-    if value.lower() in ("1", "true", "yes", "on"):
+    if value.lower() in ON:
         return True
-    if value.lower() in ("", "0", "false", "no", "off"):
+    if value.lower() in OFF:
         return False
     raise ValueError("want 1 or 0")
 
 
 def _count(value: str) -> int:
-    count = int(value)
-    if count < 1:
-        raise ValueError("want 1 or more")
-    return count
+    if not (value.isascii() and value.isdigit() and len(value) < COUNT_DIGITS and int(value)):
+        raise ValueError("want a whole number, 1 or more")
+    return int(value)
 
 
 def _host(name: str) -> str:
     """A host in lower case, as it is compared with.
 
     Raises:
-        ValueError: it has a scheme, a port or a path, so it would never be met.
+        ValueError: it has a scheme, a port, a path or an asterisk, so it would never be met.
     """
+    if "*" in name:
+        raise ValueError(f"{name!r} is no host: write names out, without *")
     if "/" in name or name.count(":") == 1:  # more colons than one: an IPv6 address
         raise ValueError(f"{name!r} is no host: leave out scheme, port and path")
     return name.lower()
@@ -124,9 +142,13 @@ def _providers(value: str) -> dict[str, str]:
 
 
 def _of_hosts(pairs: dict[str, str]) -> dict[str, str]:
-    for host in pairs:
+    for host, provider in pairs.items():
         if "/" in host:
             raise ValueError(f"{host!r} is no host: leave out scheme and path")
+        if "*" in host:
+            raise ValueError(f"{host!r} is no host: write names out, without *")
+        if not provider:
+            raise ValueError(f"{host!r} has no provider's name")
     return {host.lower(): provider for host, provider in pairs.items()}
 
 
@@ -134,6 +156,8 @@ def _stream_usage(value: str) -> str:
     hosts = _hosts(value)
     if "off" in hosts and len(hosts) > 1:
         raise ValueError("'off' stands alone")
+    if flags := hosts & FLAGS:
+        raise ValueError(f"{min(flags)!r} is no host: want auto, off, or the hosts to ask besides")
     return ",".join(sorted(hosts)) or "auto"
 
 
@@ -154,8 +178,8 @@ def _metric_labels(value: str) -> tuple[str, ...]:
 _PARSERS: dict[str, Callable[[str], Any]] = {
     "labels": _pairs,
     "keys": _file,
-    "hash_users": str,
-    "secret": str,
+    "hash_users": _secret,
+    "secret": _secret,
     "propagate": _hosts,
     "prices": _files,
     "providers": _providers,
@@ -164,7 +188,7 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "metric_label_values": _count,
     "compat": _compat,
     "baggage": _flag,
-    "audit_secret": str,
+    "audit_secret": _secret,
     "log": _flag,
 }
 
@@ -207,7 +231,7 @@ def load(environ: Mapping[str, str] | None = None, **arguments: object) -> Setti
             if isinstance(argument, Mapping) and name in _OF_PAIRS:
                 values[name] = _OF_PAIRS[name](_as_pairs(cast("Mapping[object, object]", argument)))
             else:
-                values[name] = parse(text.strip())
+                values[name] = parse(text if name in SECRET else text.strip())
         except (ValueError, OSError, RuntimeError) as error:  # the last: no such user's home directory
             shown = HIDDEN if name in SECRET else repr(text)
             raise SettingsError(f"{where} {shown}: {error}") from error

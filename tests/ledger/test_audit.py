@@ -212,6 +212,13 @@ def test_a_store_that_was_made_anew_whole_is_given_away_by_a_head_kept_elsewhere
     assert days_of(audited, head=head) == {None}
 
 
+@pytest.mark.parametrize(("since", "says"), [(1, "of entries 1 to 4"), (2, "of entry 4")])
+def test_a_trail_that_ends_before_the_chain_does_is_found(audited: Audited, since: int, says: str) -> None:
+    close(audited.store, audited.seal, "tester", at=AFTER + timedelta(days=1))
+    audited.run(f"delete from audit_trail where number >= {since}")
+    assert f"trail: nothing is said {says} of the chain" in said_of(audited)
+
+
 def test_a_head_that_is_still_there_is_no_problem(audited: Audited) -> None:
     head = audited.verify().head
     close(audited.store, audited.seal, "tester", at=AFTER, say=True)

@@ -6,15 +6,18 @@ import os
 import signal
 import subprocess
 import sys
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from costspan import names
 from costspan.__main__ import main
 from costspan.ledger import remote
 from costspan.ledger.catalogue import REPORTS
+from costspan.process import VERSION
 
 
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
@@ -144,6 +147,30 @@ def test_a_dead_servers_file_is_ignored_and_removed(costspan: Any, store: Path, 
     assert not file.exists()
 
 
+def test_a_server_that_takes_no_connection_keeps_its_file(costspan: Any, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stalled(_connection: HTTPConnection) -> None:
+        raise TimeoutError("timed out")
+
+    monkeypatch.setattr(HTTPConnection, "connect", stalled)
+    file = remote.server_file(store)
+    file.write_bytes(msgspec.json.encode(remote.Address(os.getpid(), "http://127.0.0.1:9", "token")))
+    code, out, err = costspan("report", "spend", "--store", store)
+    assert (code, out) == (1, "")
+    assert "takes no connection: timed out" in err
+    assert file.exists()
+
+
+def test_another_users_server_is_not_taken_for_none(costspan: Any, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_file: Path) -> bytes:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    for command in (("report", "spend"), ("tail",), ("audit", "verify")):
+        code, _, err = costspan(*command, "--store", store)
+        assert code == 1
+        assert "Ask as the user that it runs as" in err
+
+
 def test_a_server_file_that_points_elsewhere_is_not_followed(costspan: Any, store: Path) -> None:
     file = remote.server_file(store)
     file.write_bytes(msgspec.json.encode(remote.Address(os.getpid(), "http://198.51.100.1:80", "token")))
@@ -204,6 +231,38 @@ def test_a_reader_that_stops_early_is_no_error(store: Path) -> None:
     command = f"{sys.executable} -m costspan report calls --store {store} --format json | head -c 1; sleep 0.2"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("{", "")
+
+
+def test_the_doctor_is_interrupted_without_a_traceback(costspan: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_arguments: list[str]) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("costspan.doctor.command.main", interrupted)
+    assert costspan("doctor") == (130, "", "")
+
+
+@pytest.mark.parametrize("form", ["table", "csv", "json"])
+def test_a_pipe_gets_utf_8_whatever_the_locale_is(ledger: Any, otlp: Any, form: str) -> None:
+    ledger.add(otlp.call({names.TEAM: "Großkunden 東京"}))
+    ledger.store.close()
+    command = [sys.executable, "-m", "costspan", "report", "spend", "--store", str(ledger.store.path), "--format", form]
+    done = subprocess.run(command, capture_output=True, check=True, env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert "Großkunden 東京" in done.stdout.decode()
+
+
+def test_a_terminal_of_another_encoding_gets_what_it_can_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.TextIOWrapper):
+        def isatty(self) -> bool:
+            return True
+
+    shown = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", Terminal(shown, encoding="ascii"))
+    monkeypatch.setattr(sys, "argv", ["costspan", "--version"])
+    with pytest.raises(SystemExit):
+        main()
+    sys.stdout.write("Großkunden")
+    sys.stdout.flush()
+    assert shown.getvalue().decode() == f"costspan {VERSION}\nGro?kunden"
 
 
 def test_without_the_extra_it_says_what_to_install() -> None:

@@ -144,6 +144,12 @@ class TestAnomalies:
         with pytest.raises(UsageError, match=says):
             ask(ledger, "anomalies", **options)
 
+    @pytest.mark.parametrize("report", ["anomalies", "forecast"])
+    @pytest.mark.parametrize("time", ["hour", "day", "weekday", "month"])
+    def test_groups_that_are_times_are_refused(self, ledger: Any, report: str, time: str) -> None:
+        with pytest.raises(UsageError, match=f"--by {time}: .* from day to day"):
+            ask(ledger, report, by=("team", time))
+
 
 @pytest.fixture
 def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:

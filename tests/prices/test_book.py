@@ -39,6 +39,12 @@ def test_a_single_token_at_ten_cents_a_million_is_exactly_one_ten_millionth():
     assert Decimal(repr(call.cost)) == Decimal("0.0000001")
 
 
+def test_speech_is_charged_by_the_character_where_the_characters_are_told():
+    """15 USD a million characters (developers.openai.com/api/docs/pricing): 4,096 x 15 = 61,440 millionths."""
+    call = priced(Usage(units={"input_characters": 4096}), request_model="tts-1")
+    assert said(call) == (0.06144, "USD", "local", "priced")
+
+
 @pytest.mark.parametrize(
     ("facts", "state"),
     [

@@ -120,8 +120,9 @@ def test_a_bad_price_file_or_date_is_told_and_not_a_traceback(tmp_path: Path):
 def test_update_renews_what_programs_started_later_use(served: tuple[str, dict[str, bytes]]):
     done = run("update", "--url", f"{served[0]}/data.json")
     assert done.exit_code == 0, done.output
-    assert "4 models of 4 providers" in done.output
+    assert "models of 8 providers" in done.output  # these four, and four that only our supplement has
     assert "7 a million" in run("show", "new-1", "--provider", "openai").output
+    assert "2 a thousand" in run("show", "rerank-v3.5", "--provider", "cohere").output
     assert sorted(path.name for path in renewed_path().parent.iterdir()) == [renewed_path().name]
 
 

@@ -7,7 +7,7 @@ is a list of ``events`` (``newline``, ``before_each``, ``named``: how they are w
 one JSON array that grows, ``aws`` for Amazon's binary frames (``{name: payload}`` each); without it, events are server-sent ones.
 ``{"$base64": text}`` as a body is that many bytes.
 ``expected`` gives span attributes; null ones must be absent. ``sum`` is how an expected cost follows, by hand, from the
-published price.
+published price, and ends in its millionths; ``price`` is the page on which that is published.
 """
 
 import base64

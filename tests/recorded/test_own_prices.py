@@ -37,6 +37,18 @@ output = 0.02
 provider = "cohere"
 input = 0.12
 image = 0.0001
+
+[prices."gpt-4.1"]
+provider = "openai"
+input = 2
+output = 8
+web_search_preview = 0.025
+
+[prices."gpt-4.1-mini"]
+provider = "openai"
+input = 0.4
+output = 1.6
+web_search_mini = 0.0132
 """
 COSTS = {
     "cohere/rerank_v2": 0.002,
@@ -46,9 +58,11 @@ COSTS = {
     "ollama/chat": 4.9e-07,
     "ollama/chat_stream": 4.9e-07,
     "cohere/embed_v1_images": 0.0001,
+    "openai/response_preview_searches": 0.0278,
+    "openai/response_mini_searches": 0.01376,
 }
 """By hand: 1 x 0.002; 26 x 0.05 a million; 4.25 x 0.000725; 12 x 0.05 + 40 x 0.25 a million; twice 31 x 0.01 + 9 x 0.02 a
-million; 1 x 0.0001."""
+million; 1 x 0.0001; 1,000 x 2 + 100 x 8 a million + 0.025; 1,000 x 0.4 + 100 x 1.6 a million + 0.0132, which is 0.01 and 8,000 x 0.4."""
 
 
 @pytest.fixture(scope="module")

@@ -89,6 +89,20 @@ def test_a_sessions_own_serializer_writes_once(provider: LocalProvider, tracked:
     assert asked_for_usage(provider)
 
 
+def test_what_cannot_be_json_is_the_programs_own_mistake(provider: LocalProvider, told: Kit) -> None:
+    endless: list[Any] = []
+    endless.append(endless)
+
+    async def main() -> None:
+        async with aiohttp.ClientSession() as session:
+            for value in (object(), endless):
+                with pytest.raises((TypeError, ValueError)):
+                    await session.post(provider.base_url + "/chat/completions", json=value)
+
+    asyncio.run(main())
+    assert told.spans() == []
+
+
 @pytest.mark.parametrize("kind", ["FormData", "dict"])
 def test_a_form_says_its_model(provider: LocalProvider, tracked: Any, kind: str) -> None:
     async def use(session: Any, _url: str) -> Any:

@@ -219,7 +219,12 @@ def test_a_collector_that_is_down_for_less_than_the_exporters_timeout_misses_not
     counted = eventually(lambda: prometheus.value(f"sum({names.CALLS.prometheus})"), lambda calls: calls == app.calls)
     because = "the exporter tries again; counters are cumulative"
     row = note(
-        "The Collector is down for less than OTEL_EXPORTER_OTLP_TIMEOUT (10 s)", app.calls, ledger, sink, because, int(counted)
+        "The Collector is down for 5 s at most (OTEL_EXPORTER_OTLP_TIMEOUT is 10 s)",
+        app.calls,
+        ledger,
+        sink,
+        because,
+        int(counted),
     )
     assert (row.ledger, row.tempo, row.metrics) == (0, 0, 0)
 
@@ -236,7 +241,7 @@ def test_a_collector_that_is_down_for_longer_misses_spans_but_counts_them(
     counted = eventually(lambda: prometheus.value(f"sum({names.CALLS.prometheus})"), lambda calls: calls == app.calls)
     eventually(lambda: agent.told("otelcol_exporter_queue_size"), lambda waiting: waiting == 0)
     because = "the exporter gives a batch up after its timeout (1 s here); counters are cumulative"
-    row = note("The Collector is down for longer than that", app.calls, ledger, sink, because, int(counted))
+    row = note("The Collector is down for longer than OTEL_EXPORTER_OTLP_TIMEOUT", app.calls, ledger, sink, because, int(counted))
     assert 0 < row.ledger < app.calls
     assert row.metrics == 0
 

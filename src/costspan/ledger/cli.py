@@ -12,6 +12,7 @@ from costspan.ledger.audit import cli as audit
 from costspan.ledger.errors import UsageError
 from costspan.ledger.reports_cli import StoreOption, reports
 from costspan.ledger.store_cli import app as stores
+from costspan.process import VERSION
 
 if TYPE_CHECKING:
     from costspan.ledger.page import PageOptions
@@ -30,6 +31,20 @@ app.add_typer(reports, name="report")
 app.add_typer(keys, name="key")
 app.add_typer(stores, name="store")
 audit.mount(app)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"costspan {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(  # pyright: ignore[reportUnusedFunction]
+    *,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_version)] = False,
+) -> None:
+    """Options that go before any command."""
 
 
 @app.command()

@@ -106,10 +106,10 @@ def _of_model(provider: Provider, model: Model, whose: Asked, book: PriceBook, a
     lists = [_list(STANDARD, when, when == current, rates, book) for when, rates in model.prices]
     lists += [_list(", ".join(w.values()), when, is_active(when, at), rates, book) for w, when, rates in model.variants]
     discounts = [_off(one) for one in book.overrides.discounts if _speaks_of(one, model.id, whose.provider)]
-    source = [*provider.urls, book.table.header.source]
-    return Card(
-        provider.id, model.id, "USD", model.window, source, book.version, lists, discounts, model.minimum_seconds, provider.note
-    )
+    ours = bool(model.source)  # what genai-prices notes of a provider is said of its own prices
+    source = [*model.source, "(costspan's supplement)"] if ours else [*provider.urls, book.table.header.source]
+    note = None if ours else provider.note
+    return Card(provider.id, model.id, "USD", model.window, source, book.version, lists, discounts, model.minimum_seconds, note)
 
 
 def _off(discount: Discount) -> Off:

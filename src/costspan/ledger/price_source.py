@@ -1,7 +1,8 @@
 """genai-prices' objects become costspan's price table: the one file that `costspan.prices.table` reads.
 
-The table is text so that a renewal can be reviewed as a diff: a header line, then one JSON document a provider with
-one model a line. Used by ``tools/build_prices.py`` (the table in the wheel) and by ``costspan prices update``.
+What genai-prices lacks comes from our own supplement (`costspan.prices.supplement`), after all that it has. The table is text
+so that a renewal can be reviewed as a diff: a header line, then one JSON document a provider with one model a line.
+Used by ``tools/build_prices.py`` (the table in the wheel) and by ``costspan prices update``.
 Source: https://github.com/pydantic/genai-prices
 """
 
@@ -15,6 +16,8 @@ from typing import Any
 import msgspec
 from genai_prices import types as source
 
+from costspan.prices.supplement import Supplement
+from costspan.prices.supplement import read as read_supplement
 from costspan.prices.table import FORMAT
 
 _BILLED_AT_LEAST_SECONDS = {("groq", "whisper-large-v3"): 10, ("groq", "whisper-large-v3-turbo"): 10}
@@ -43,30 +46,35 @@ def newest_day(text: str) -> datetime:
     return datetime.fromisoformat(max(day for day in days if day <= today)).replace(tzinfo=UTC)
 
 
+def table_source(version: str, supplement: Supplement) -> str:
+    """What a table's header names as its source: genai-prices' version, and the day to which our own prices go."""
+    return f"genai-prices {version}+supplement.{supplement.newest.isoformat()}"
+
+
 def build(
-    providers: Iterable[source.Provider], units: Mapping[str, Mapping[str, Any]], *, version: str, built_at: datetime
+    providers: Iterable[source.Provider],
+    units: Mapping[str, Mapping[str, Any]],
+    *,
+    version: str,
+    built_at: datetime,
+    supplement: Supplement | None = None,
 ) -> tuple[bytes, list[str]]:
     """The table's bytes, and the models left out because they are billed by a unit unknown here, as ``provider/model``.
 
-    `units` is genai-prices' ``unit_data``: usage key -> ``per`` (a count), ``price_key``, ``dimensions``.
+    `units` is genai-prices' ``unit_data``: usage key -> ``per`` (a count), ``price_key``, ``dimensions``. Without `supplement`,
+    it is the package's own.
 
     Raises:
-        ValueError: a clause, price or constraint of a kind that this table cannot hold.
+        ValueError: a clause, price or constraint of a kind that this table cannot hold, or a supplement that cannot be used.
     """
-    by_price_key = {str(unit["price_key"]): key for key, unit in units.items()}
-    skipped: list[str] = []
+    supplement = supplement or read_supplement()
+    found, skipped = _providers(list(providers), units, supplement)
     segments: list[bytes] = []
     index: dict[str, list[int]] = {}
     offset = 0
-    for provider in sorted(providers, key=lambda provider: provider.id):
-        models: list[bytes] = []
-        for model in provider.models:
-            try:
-                models.append(msgspec.json.encode(_model(provider, model, by_price_key)))
-            except UnknownUnitError:
-                skipped.append(f"{provider.id}/{model.id}")
-        segment = _segment(provider, models)
-        index[provider.id] = [offset, len(segment), len(models)]
+    for identity, (facts, models) in sorted(found.items()):
+        segment = _segment(facts, models)
+        index[identity] = [offset, len(segment), len(models)]
         offset += len(segment)
         segments.append(segment)
     known = {key: [unit["per"], dict(unit["dimensions"])] for key, unit in units.items()}
@@ -75,7 +83,7 @@ def build(
     digest = hashlib.sha256(msgspec.json.encode(known) + body).hexdigest()
     header = {
         "format": FORMAT,
-        "source": f"genai-prices {version}",
+        "source": table_source(version, supplement),
         "built_at": built_at.astimezone(UTC).isoformat(timespec="seconds"),
         "digest": digest,
         "size": len(body),
@@ -85,22 +93,65 @@ def build(
     return msgspec.json.encode(header) + b"\n" + body, skipped
 
 
-def _segment(provider: source.Provider, models: list[bytes]) -> bytes:
+_Found = dict[str, tuple[dict[str, object], list[bytes]]]
+"""By provider: what is said of itself, and its models in the order in which they are tried."""
+
+
+def _providers(
+    providers: list[source.Provider], units: Mapping[str, Mapping[str, Any]], supplement: Supplement
+) -> tuple[_Found, list[str]]:
+    by_price_key = {str(unit["price_key"]): key for key, unit in units.items()}
+    by_id = {provider.id: provider for provider in providers}
+    found: _Found = {}
+    skipped: list[str] = []
+    for provider in providers:
+        models: list[bytes] = []
+        for model in provider.models:
+            try:
+                models.append(msgspec.json.encode(_model(provider, model, by_price_key)))
+            except UnknownUnitError:
+                skipped.append(f"{provider.id}/{model.id}")
+        found[provider.id] = _facts(provider), models
+
+    def known(identity: str, name: str) -> frozenset[str] | None:
+        theirs = by_id[identity].find_model(name, all_providers=providers) if identity in by_id else None
+        if theirs is None:
+            return None
+        keys = {key for one in _dated(theirs) for key, price in vars(one.prices).items() if price is not None}
+        return frozenset(by_price_key[key] for key in keys if key in by_price_key)
+
+    ours, left_out = supplement.missing_from(known, units)
+    for identity in dict.fromkeys(one.provider for one in ours):
+        supplier = supplement.providers[identity]
+        _, models = found.setdefault(identity, ({"id": identity, "name": supplier.name, "urls": [supplier.page]}, []))
+        models[:0] = [msgspec.json.encode(one.facts) for one in ours if one.provider == identity and one.first]
+        models += [msgspec.json.encode(one.facts) for one in ours if one.provider == identity and not one.first]
+    return found, skipped + left_out
+
+
+def _facts(provider: source.Provider) -> dict[str, object]:
     facts: dict[str, object] = {"id": provider.id, "name": provider.name, "urls": provider.pricing_urls or []}
     if provider.price_comments:
         facts["note"] = provider.price_comments.strip()
     if provider.fallback_model_providers:
         facts["fallback"] = list(provider.fallback_model_providers)
+    return facts
+
+
+def _segment(facts: dict[str, object], models: list[bytes]) -> bytes:
     return msgspec.json.encode(facts)[:-1] + b',"models":[\n' + b",\n".join(models) + b"\n]}\n"
 
 
+def _dated(model: source.ModelInfo) -> list[source.ConditionalPrice]:
+    return [source.ConditionalPrice(prices=model.prices)] if isinstance(model.prices, source.ModelPrice) else model.prices
+
+
 def _model(provider: source.Provider, model: source.ModelInfo, by_price_key: Mapping[str, str]) -> dict[str, object]:
-    dated = [source.ConditionalPrice(prices=model.prices)] if isinstance(model.prices, source.ModelPrice) else model.prices
     clauses = model.match.or_ if isinstance(model.match, source.ClauseOr) else [model.match]
     facts: dict[str, object] = {"id": model.id, "match": [_clause(clause) for clause in clauses]}
     if model.context_window:
         facts["window"] = model.context_window
-    prices = [(_when(one.constraint), _rates(one.prices, by_price_key)) for one in dated]
+    prices = [(_when(one.constraint), _rates(one.prices, by_price_key)) for one in _dated(model)]
     facts["prices"] = [(when, _with_free(provider.id, model.id, rates)) for when, rates in prices]
     if model.price_variants:
         facts["variants"] = [(v.when, _when(v.constraint), _rates(v.prices, by_price_key)) for v in model.price_variants]

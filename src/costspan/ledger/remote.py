@@ -8,7 +8,6 @@ import http.client
 import os
 import secrets
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Final, TypeVar
 from urllib.parse import urlsplit
@@ -107,7 +106,12 @@ def runs(store: Path) -> bool:
 
 
 def _reach(store: Path) -> tuple[http.client.HTTPConnection, Address] | None:
-    """A connection to the server on `store`; None where none runs."""
+    """A connection to the server on `store`; None where none runs.
+
+    Raises:
+        StoreError: another user's server is there, or was.
+        ServerError: a server runs there, but takes no connection.
+    """
     address = _read(server_file(store))
     if address is None:
         return None
@@ -117,9 +121,11 @@ def _reach(store: Path) -> tuple[http.client.HTTPConnection, Address] | None:
     connection = http.client.HTTPConnection(urlsplit(address.url).netloc, timeout=CONNECT_SECONDS)
     try:
         connection.connect()
-    except OSError:  # its number now belongs to another process, or it is about to end
+    except ConnectionRefusedError:  # its number now belongs to another process, or it is about to end
         withdraw(store, address)
         return None
+    except OSError as error:
+        raise ServerError(f"the server on {store} (process {address.pid}) takes no connection: {error}") from error
     return connection, address
 
 
@@ -159,6 +165,12 @@ def _alive(pid: int) -> bool:
 
 
 def _read(path: Path) -> Address | None:
-    with suppress(OSError, msgspec.DecodeError):
+    try:
         return msgspec.json.decode(path.read_bytes(), type=Address)
-    return None
+    except PermissionError as error:
+        raise StoreError(
+            f"{path}: can't be read by this user, so the server that has this ledger can't be asked. "
+            "Ask as the user that it runs as; or remove this file, if no server runs."
+        ) from error
+    except (OSError, msgspec.DecodeError):
+        return None

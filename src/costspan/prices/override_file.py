@@ -53,6 +53,8 @@ CLASSES: Final = {
     "request": ("requests", 1),
     "rerank": ("rerank_searches", 1),
     "web_search": ("web_searches", 1),
+    "web_search_preview": ("preview_web_searches", 1),
+    "web_search_mini": ("mini_web_searches", 1),
     "file_search": ("storage_searches", 1),
     "code_execution": ("code_executions", 1),
     "compute_second": ("compute_seconds", 1),

@@ -102,7 +102,12 @@ class Discount(Scope, frozen=True, kw_only=True, dict=True):
         }
 
 
-UNITS: Final = {"images": Unit(1, {"family": "images"}), "compute_seconds": Unit(1, {"family": "compute"})}
+UNITS: Final = {
+    "images": Unit(1, {"family": "images"}),
+    "compute_seconds": Unit(1, {"family": "compute"}),
+    "preview_web_searches": Unit(1, {"family": "preview web searches"}),
+    "mini_web_searches": Unit(1, {"family": "mini web searches"}),
+}
 """Units that overrides can price and genai-prices does not have."""
 
 _Scoped = TypeVar("_Scoped", bound=Scope)

@@ -1,4 +1,4 @@
-"""The price table made from genai-prices: where it is kept, how it is read, and which model a name means.
+"""The price table made from genai-prices and our supplement: where it is kept, how it is read, and which model a name means.
 
 One file: a header line (version, units, where each provider stands), then a JSON document a provider, decoded when that
 provider is first asked for. ``costspan prices update`` writes a newer one into the user's data directory; it is preferred
@@ -74,6 +74,8 @@ class Model(msgspec.Struct, frozen=True):
     window: int | None = None
     variants: list[tuple[dict[str, str], When, Rates]] = []
     minimum_seconds: int | None = None
+    source: list[str] = []
+    """Of a price of our own (`costspan.prices.supplement`): the provider's page, and what was read when. Empty: genai-prices'."""
 
     def answers_to(self, ref: str) -> bool:
         """Whether `ref`, in lower case, names this model."""

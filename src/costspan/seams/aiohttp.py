@@ -105,7 +105,9 @@ class Seam:
     def begin(self, session: Any, found: Found, url: Any, options: Options) -> Sending | None:
         """Open the exchange of a matched request, and say with which arguments it is to be sent."""
         if options.get("json") is not None and options.get("data") is None:
-            options = {**options, "json": None, "data": self._as_json(session, options["json"])}
+            if (payload := self._as_json(session, options["json"])) is None:
+                return None
+            options = {**options, "json": None, "data": payload}
         data = options.get("data")
         body = _body(data)
         headers: Mapping[str, str] = session._prepare_headers(options.get("headers"))
@@ -120,11 +122,17 @@ class Seam:
         return sending
 
     def _as_json(self, session: Any, value: Any) -> Any:
-        """The payload that aiohttp would make of ``json=``: made once, and read here too."""
+        """The payload that aiohttp would make of ``json=``: made once, and read here too.
+
+        None for what can't be JSON, of which aiohttp itself tells the program.
+        """
         payload = self.library.payload
-        if (dumps := getattr(session, "_json_serialize_bytes", None)) is not None:
-            return payload.JsonBytesPayload(value, dumps=dumps)
-        return payload.JsonPayload(value, dumps=session._json_serialize)
+        try:
+            if (dumps := getattr(session, "_json_serialize_bytes", None)) is not None:
+                return payload.JsonBytesPayload(value, dumps=dumps)
+            return payload.JsonPayload(value, dumps=session._json_serialize)
+        except (TypeError, ValueError, RecursionError):
+            return None
 
     @guarded("aiohttp.change", None)
     def _changed(self, sending: Sending, session: Any, body: bytes | None, query: Callable[[], str]) -> Options:

@@ -1,10 +1,12 @@
 """OpenAI's own tools, each charged for beside the tokens. Source: platform.openai.com/docs/pricing ("built-in tools").
 
 A response lists what they did among its output: searches of the web and of stored files have a price a call. What runs in a
-container, or makes images, costs what the reply does not say: its unit has no rate, so the call is unpriced.
+container, or makes images, costs what the reply does not say: its unit has no rate, so the call is unpriced. So has a search
+of the web whose price is not the usual one.
 """
 
 import re
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
@@ -23,6 +25,12 @@ _UNITS: Final = {
     "code_interpreter_call": "containers",
     "image_generation_call": "generated_images",
 }
+_PREVIEW: Final = "preview_web_searches"
+"""The unit of the first version's searches by a model that doesn't reason: dearer, and the text they find is free."""
+_MINI: Final = "mini_web_searches"
+"""The unit of searches by the small models that are charged for a fixed block of text at each, whatever their usage says."""
+_PLAIN_MODEL: Final = re.compile(r"(?:ft:)?(?:chatgpt-4o|gpt-4|gpt-3\.5)")
+_MINI_MODEL: Final = re.compile(r"(?:ft:)?gpt-4(?:o|\.1)-mini")
 SEARCHES: Final = "searches"
 """The hint that the model searches the web at every call, for a fee, and does not say so."""
 SEARCH_MODELS: Final = ("-search-preview", "-search-api")
@@ -51,8 +59,11 @@ def searches_always(model: str) -> bool:
     return any(part in model for part in SEARCH_MODELS)
 
 
-def charge(usage: Usage, output: list[Item] | None, hints: tuple[str, ...]) -> None:
-    """Add what the tools did to `usage`. Without the output, those that were offered may have done anything."""
+def charge(usage: Usage, output: list[Item] | None, tools: list[Item] | None, model: str, hints: tuple[str, ...]) -> None:
+    """Add what the tools did to `usage`. Without the output, those that were offered may have done anything.
+
+    `tools` are those that the response says were offered: they tell the versions of the web's apart.
+    """
     units: dict[str, int | float] = dict(usage.units or {})
     if SEARCHES in hints:
         units["web_searches"] = 1
@@ -63,5 +74,13 @@ def charge(usage: Usage, output: list[Item] | None, hints: tuple[str, ...]) -> N
         for item in output:
             unit = _UNITS.get(item.type or "")
             if unit is not None and (item.action is None or item.action.type in (None, "search")):
+                unit = _searches(tools or (), model) if unit == "web_searches" else unit
                 units[unit] = units.get(unit, 0) + 1
     usage.units = units or None
+
+
+def _searches(tools: Iterable[Item], model: str) -> str:
+    """The unit of a search of the web by this model."""
+    if any((tool.type or "").startswith("web_search_preview") for tool in tools):
+        return _PREVIEW if _PLAIN_MODEL.match(model) else "web_searches"
+    return _MINI if _MINI_MODEL.match(model) else "web_searches"

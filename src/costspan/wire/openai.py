@@ -187,6 +187,7 @@ class Answer(msgspec.Struct, gc=False):
     status: Text | None = None
     incomplete_details: Incomplete | None = None
     output: list[Item] | None = None
+    tools: list[Item] | None = None
     background: Any = None
     error: Any = None
     code: Any = None
@@ -215,7 +216,7 @@ def read(document: bytes, call: Call) -> bool:
         if usage is not None and usage.output_tokens is None and call.operation in ANSWERED:
             usage.incomplete = True
         if usage is not None and (answer.output or call.hints):
-            hosted.charge(usage, answer.output, call.hints)
+            hosted.charge(usage, answer.output, answer.tools, answer.model or call.request_model or "", call.hints)
     if answer.object == "response" or answer.status is not None:
         return _read_status(answer, call)
     if answer.choices and call.finish_reasons is None:

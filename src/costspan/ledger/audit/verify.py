@@ -110,6 +110,9 @@ def _of_trail(trail: Sequence[Entry], chain: Sequence[Entry], seal: Seal, kept: 
         if entry["chain"] not in heads and number != "0":
             text = f"chain: entry {number} is not the one that entry {entry['number']} of the trail was written after"
             yield Problem(days_of.get(int(number)) if number.isdigit() else None, text)
+    if chain and (seen := _reached(trail)) < chain[-1]["number"]:
+        told = f"of entry {seen + 1}" if seen + 1 == chain[-1]["number"] else f"of entries {seen + 1} to {chain[-1]['number']}"
+        yield Problem(None, f"trail: nothing is said {told} of the chain, so entries were taken off its end")
     if kept is not None:
         number, _, said = kept.strip().partition(":")
         if not number.isdigit() or not said:
@@ -122,6 +125,12 @@ def _of_trail(trail: Sequence[Entry], chain: Sequence[Entry], seal: Seal, kept: 
             "trail: no entry was made with this COSTSPAN_AUDIT_SECRET, so whoever could write the store could have made them. "
             "Where the secret is new: run `costspan audit close`, and verify again",
         )
+
+
+def _reached(trail: Sequence[Entry]) -> int:
+    """The last entry of the chain that the trail knows of: each is added together with an entry of the trail after it."""
+    numbers = (entry["chain"].partition(":")[0] for entry in trail)
+    return max((int(number) for number in numbers if number.isdigit()), default=0)
 
 
 def _notes(session: Session, chain: Sequence[Entry], trail: Sequence[Entry], seal: Seal) -> Iterator[str]:

@@ -79,9 +79,9 @@ def answer(asking: Asking) -> Table:
     """A row for each unusual day of each value of each field, the newest first.
 
     Raises:
-        UsageError: z, days or floor is not usable.
+        UsageError: z, days or floor is not usable, or a field is a time.
     """
-    question = asking.question
+    question, fields = asking.question, days.groups(asking)
     limits = Limits(question.z, amount(question.floor, "--floor"), DAYS if question.days is None else question.days)
     if not 0 < limits.z < float("inf"):
         raise UsageError("--z is a number above 0, such as 3.")
@@ -97,7 +97,7 @@ def answer(asking: Asking) -> Table:
     first = min(first, end)
     window = Window(first, max(asked_from.date(), first), end, asking.now.date())
     untested = max(0, min((end - window.start).days, DAYS_ENOUGH - (window.start - first).days))
-    for field in asking.by or (None,):
+    for field in fields or (None,):
         for series in days.read(asking, (field,) if field else (), learn_from, limits.floor):
             name = (series.group[0] if series.group[0] is not None else f"(no {field})") if field else "all calls"
             for day, size, values in _unusual(series, window, limits):

@@ -9,10 +9,13 @@ from typing import Final, NamedTuple
 import msgspec
 
 from costspan.ledger.asking import Asking
+from costspan.ledger.errors import UsageError
 from costspan.ledger.query import Calls, compose
 
 DAY: Final = timedelta(days=1)
 PLACES: Final = Decimal(1).scaleb(-12)
+TIMES: Final = ("hour", "day", "weekday", "month")
+"""Fields that cut time up: a series over days of each of them would be one day, and nothing before it."""
 
 
 class Day(NamedTuple):
@@ -29,6 +32,18 @@ class Series(NamedTuple):
     group: tuple[str | None, ...]
     currency: str | None
     days: dict[date, Day]
+
+
+def groups(asking: Asking) -> tuple[str, ...]:
+    """The fields that series are of.
+
+    Raises:
+        UsageError: one of them is a time.
+    """
+    for name in asking.by:
+        if name in TIMES:
+            raise UsageError(f"--by {name}: this report follows groups from day to day. Group by others, such as team or model.")
+    return asking.by
 
 
 def first(asking: Asking, since: datetime) -> date | None:

@@ -80,9 +80,9 @@ def answer(asking: Asking) -> Table:
     """Four rows for each group and currency: the next 30 days, this month, this year, the next 365 days; until is not included.
 
     Raises:
-        UsageError: days is not usable.
+        UsageError: days is not usable, or a field is a time.
     """
-    now = asking.now.replace(tzinfo=None)
+    by, now = days.groups(asking), asking.now.replace(tzinfo=None)
     today = min(asking.calls.until or now, now).date()
     learn_from = max((asking.calls.since or now).date(), today - _days(asking.question) * days.DAY)
     year = date(today.year, 1, 1)
@@ -91,7 +91,7 @@ def answer(asking: Asking) -> Table:
     if (first := days.first(asking, learnt_from)) is None:
         return Table(columns, [], [])
     window = list(days.span(max(learn_from, first), today))
-    series = days.read(asking, asking.by, learnt_from, Decimal(0))
+    series = days.read(asking, by, learnt_from, Decimal(0))
     rows = [[*one.group, *row] for one in series for row in _rows(one, window, today)]
     return Table(columns, rows, _notes(window, first, year))
 

@@ -19,14 +19,16 @@ from costspan.ledger.stores.merge import FETCH_DAYS, LATE, Merged, count_fetched
 from costspan.ledger.stores.migrations import migrations, prelude
 
 SETTINGS: Final[dict[str, str | bool | int | float | list[str]]] = {
-    # a report or a receiver never has a reason to read other files or to download code
-    "enable_external_access": False,
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
     "memory_limit": "2GB",
     # A checkpoint packs the last, half-filled group of rows anew: at the default of 16 MB that is half of what an insert costs.
     "checkpoint_threshold": "256MB",
 }
+ROW_GROUP: Final = 16_384
+"""Rows of a group, `writer.LINGER_CALLS`: a transaction of as many goes to the file packed. At DuckDB's 122,880 it would go to
+the log first, and be packed by a checkpoint, which stops everything for a second: two fifths more work in all."""
+_NAME: Final = "ledger"
 _SENT_AGAIN: Final = """
     select exists (
         select 1 from staged_calls as s join calls as c on c.started_at = s.started_at
@@ -47,10 +49,24 @@ _FETCHED_BEFORE: Final = f"""
       and response_id in (select unnest($ids)) and (cost is not null or input_tokens is not null)"""  # noqa: S608 - a constant
 
 
-def _settings() -> dict[str, str | bool | int | float | list[str]]:
-    """`SETTINGS`, and a thread for each processor that this process may use: DuckDB counts those of the machine."""
+def _attach(path: Path, options: str) -> duckdb.DuckDBPyConnection:
+    """Opens the file. Only ATTACH takes the size of row groups, so it is the one database of an instance that is in memory.
+
+    A thread for each processor that this process may use: DuckDB counts those of the machine. A report or a receiver never has a
+    reason to read other files, so these are out of reach.
+    """
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {**SETTINGS, "threads": processors or 1}
+    settings = {**SETTINGS, "threads": processors or 1, "temp_directory": f"{path}.tmp"}
+    connection = duckdb.connect(":memory:", config=settings)
+    try:
+        place = str(path).replace("'", "''")
+        connection.execute(f"attach '{place}' as {_NAME} (type duckdb, {options})")
+        connection.execute("set enable_external_access = false")
+        connection.execute(f"use {_NAME}")
+    except duckdb.Error:
+        connection.close()
+        raise
+    return connection
 
 
 def default_path() -> Path:
@@ -93,11 +109,11 @@ class DuckDBStore:
             raise StoreMissingError(f"{self.path}: no ledger there. Start `costspan serve`, or name another with --store PATH.")
         try:
             if self._read_only:
-                connection = duckdb.connect(str(self.path), read_only=True, config=_settings())
+                connection = _attach(self.path, "read_only")
             else:
                 with _private():
                     self.path.parent.mkdir(parents=True, exist_ok=True)
-                    connection = duckdb.connect(str(self.path), config=_settings())
+                    connection = _attach(self.path, f"row_group_size {ROW_GROUP}")
         except OSError as error:
             raise StoreError(f"{self.path}: can't be made: {error.strerror}. Choose another place with --store PATH.") from error
         except duckdb.Error as error:
@@ -208,6 +224,7 @@ class DuckDBStore:
         except duckdb.Error as error:
             raise explain(self.path, error) from error
         try:
+            cursor.execute(f"use {_NAME}")
             cursor.execute(prelude("duckdb"))
             yield DuckDBReader(cursor)
         except duckdb.Error as error:

@@ -17,9 +17,9 @@ _DAMAGED: Final = ("not a valid DuckDB", "orrupt", "checksum", "Could not read e
 def explain(path: Path, error: duckdb.Error) -> StoreError:
     """DuckDB's error as one that says what, where, and what to do."""
     text = str(error).partition("\n")[0]
-    if "Could not set lock" in text:
+    if "Could not set lock" in text or "already attached" in text:
         holder = re.search(r"\(PID (\d+)\)", text)
-        who = f"process {holder[1]}" if holder else "another process"
+        who = f"process {holder[1]}" if holder else "another process" if "lock" in text else "this process"
         return StoreLockedError(
             f"{path}: in use by {who}, and only one process can open a ledger. "
             "Stop that one (a `costspan serve`?), or name another store with --store PATH."
@@ -48,7 +48,8 @@ def check_whole(path: Path, connection: duckdb.DuckDBPyConnection) -> None:
         StoreUnusableError: one of these.
     """
     ((size, blocks, free, log),) = connection.execute(
-        "select block_size, total_blocks, free_blocks, wal_size from pragma_database_size()"
+        "select block_size, total_blocks, free_blocks, wal_size from pragma_database_size() "
+        "where database_name = current_database()"
     ).fetchall()
     there, needed = path.stat().st_size, _HEADERS + (blocks - free) * size  # a free block at the end may never have been written
     if there < needed:
