@@ -62,7 +62,8 @@ COSTS = {
     "openai/response_mini_searches": 0.01376,
 }
 """By hand: 1 x 0.002; 26 x 0.05 a million; 4.25 x 0.000725; 12 x 0.05 + 40 x 0.25 a million; twice 31 x 0.01 + 9 x 0.02 a
-million; 1 x 0.0001; 1,000 x 2 + 100 x 8 a million + 0.025; 1,000 x 0.4 + 100 x 1.6 a million + 0.0132, which is 0.01 and 8,000 x 0.4."""
+million; 1 x 0.0001; 1,000 x 2 + 100 x 8 a million + 0.025; 1,000 x 0.4 + 100 x 1.6 a
+million + 0.0132, which is 0.01 and 8,000 x 0.4 a million."""
 
 
 @pytest.fixture(scope="module")
