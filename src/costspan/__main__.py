@@ -60,7 +60,8 @@ def _advise(error: ModuleNotFoundError) -> int:
     """Says what to install where a module of the extra is missing; any other missing module is a defect."""
     if (error.name or "").partition(".")[0] not in EXTRA:
         raise error
-    _complain(f"the command line needs {error.name}: pip install 'costspan[ledger]'")
+    extra = "demo" if sys.argv[1:2] == ["demo"] else "ledger"
+    _complain(f"the command line needs {error.name}: pip install 'costspan[{extra}]'")
     return 2
 
 

@@ -1,8 +1,8 @@
 """Set-up of the OpenTelemetry SDK for programs that have none, from the standard OTEL_* variables.
 
-Where those are silent: OTLP over HTTP to localhost:4318, spans leave within a second, metrics every 10 s, and the flush at
-exit is bounded at 5 s, so that a short script loses nothing and a dead Collector holds nobody up. The SDK gives each
-process its own service.instance.id, also after a fork.
+Where those are silent: OTLP over HTTP to localhost:4318, spans leave within a second, metrics every 10 s, a Collector may be
+away for 24 s, and the flush at exit is bounded at 5 s, so that a short script loses nothing and a dead Collector holds nobody
+up. The SDK gives each process its own service.instance.id, also after a fork.
 """
 
 import atexit
@@ -20,6 +20,9 @@ from costspan.seams.imports import Imports
 FLUSH_SECONDS = 5.0
 SPAN_DELAY_MS = 1_000
 METRIC_INTERVAL_MS = 10_000
+EXPORT_SECONDS = 40.0
+"""For how long an export is tried again. The exporters wait 1, 2, 4, 8 and 16 seconds between their tries, a fifth more or less:
+at their own 10 s the last one comes 6 s after the first, and a Collector that is restarted may not listen again by then."""
 SIGNALS = {
     "traces": ("trace_exporter", "OTLPSpanExporter"),
     "metrics": ("metric_exporter", "OTLPMetricExporter"),
@@ -113,14 +116,17 @@ def _keep_forks_off_imports() -> None:
         os.register_at_fork(before=_importing.acquire, after_in_parent=_importing.release, after_in_child=_importing.release)
 
 
-def make_exporter(signal: str) -> Any:
-    """By OTEL_EXPORTER_OTLP[_SIGNAL]_PROTOCOL: http/protobuf unless that says grpc."""
+def make_exporter(signal: str, seconds: float = EXPORT_SECONDS) -> Any:
+    """By OTEL_EXPORTER_OTLP[_SIGNAL]_PROTOCOL: http/protobuf unless that says grpc. It tries for `seconds`, unless
+    OTEL_EXPORTER_OTLP[_SIGNAL]_TIMEOUT says for how long."""
     own = os.environ.get(f"OTEL_EXPORTER_OTLP_{signal.upper()}_PROTOCOL")
     package = "grpc" if (own or os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL", "")) == "grpc" else "http"
+    stated = any(os.environ.get(f"OTEL_EXPORTER_OTLP_{of}TIMEOUT") for of in ("", f"{signal.upper()}_"))
+    options = {} if stated else {"timeout": seconds}
     module, class_name = SIGNALS[signal]
     with _importing:
         importlib.import_module("netrc")  # what the exporter's HTTP library would import at its first request
-        return getattr(importlib.import_module(f"opentelemetry.exporter.otlp.proto.{package}.{module}"), class_name)()
+        return getattr(importlib.import_module(f"opentelemetry.exporter.otlp.proto.{package}.{module}"), class_name)(**options)
 
 
 def _milliseconds(variable: str, otherwise: int) -> float:

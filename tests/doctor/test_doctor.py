@@ -65,6 +65,24 @@ def test_an_endpoint_where_nobody_listens_is_a_problem_with_its_address(monkeypa
     assert "costspan serve" in found[2].advice
 
 
+@pytest.mark.parametrize("endpoint", ["http://127.0.0.1:abc", "http://127.0.0.1:99999", "http://[::1"])
+def test_an_endpoint_that_is_no_address_is_a_problem(monkeypatch: pytest.MonkeyPatch, endpoint: str):
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
+    found = list(export.check())
+    assert levels(found) == ["problem", "problem", "problem", "ok"]
+    assert f"{endpoint}/v1/traces: no usable address: " in found[0].text
+
+
+@pytest.mark.parametrize("user", ["costs:hunter2", "costs:hun@ter2"])
+def test_a_password_in_an_endpoint_is_not_shown(ledger: Server, monkeypatch: pytest.MonkeyPatch, user: str):
+    for port, level in ((ledger.http_port, "ok"), (free_port(), "problem")):
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://{user}@127.0.0.1:{port}")
+        found = list(export.check())
+        assert levels(found) == [level, level, level, "ok"]
+        assert f"http://***@127.0.0.1:{port}/v1/traces" in found[0].text
+        assert "ter2" not in str(found)
+
+
 def test_an_endpoint_that_is_no_collector_is_a_problem(monkeypatch: pytest.MonkeyPatch):
     class Other(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -82,6 +100,14 @@ def test_an_endpoint_that_is_no_collector_is_a_problem(monkeypatch: pytest.Monke
         server.shutdown()
     assert levels(found) == ["problem", "note", "note", "ok"]
     assert "404" in found[0].text
+
+
+def test_content_that_is_asked_for_and_never_recorded_is_said(ledger: Server, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{ledger.http_port}")
+    monkeypatch.setenv("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", "span_only")
+    assert "costspan records no content" in list(export.check())[-1].text
+    monkeypatch.setenv("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", "NO_CONTENT")
+    assert levels(list(export.check())) == ["ok"] * 4
 
 
 def test_sampling_without_logs_loses_calls_and_is_a_problem(monkeypatch: pytest.MonkeyPatch):
@@ -176,6 +202,16 @@ def test_a_misspelt_setting_is_a_warning_that_names_the_one_meant(monkeypatch: p
     monkeypatch.setenv("COSTSPAN_PAGE_TOKEN", "the page's, no setting of a program")
     (found,) = (found for found in command.misspelt())
     assert (found.level, "COSTSPAN_LABLES" in found.text, found.advice) == ("warning", True, "Is COSTSPAN_LABELS meant?")
+
+
+def test_a_key_file_with_a_mistake_is_a_problem_that_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    file = tmp_path / "keys.toml"
+    monkeypatch.setenv("COSTSPAN_KEYS", str(file))
+    file.write_text("[keys.5f860ac65a56]\nname = 3\n")
+    (problem,) = [finding for finding in command.findings() if finding.section == "Settings" and finding.level == "problem"]
+    assert "keys.toml: key '5f860ac65a56': want a table of strings" in problem.text
+    file.write_text('[keys.5f860ac65a56]\nname = "search"\n')
+    assert f"keys that {file} names: 1" in [finding.text for finding in command.findings()]
 
 
 def test_it_leaves_nothing_patched():

@@ -265,10 +265,11 @@ def test_a_terminal_of_another_encoding_gets_what_it_can_show(monkeypatch: pytes
     assert shown.getvalue().decode() == f"costspan {VERSION}\nGro?kunden"
 
 
-def test_without_the_extra_it_says_what_to_install() -> None:
+@pytest.mark.parametrize(("command", "extra"), [("report", "ledger"), ("demo", "demo")])
+def test_without_the_extra_it_says_what_to_install(command: str, extra: str) -> None:
     code = "import sys; sys.modules['typer'] = None; from costspan.__main__ import main; main()"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (2, "costspan: the command line needs typer: pip install 'costspan[ledger]'\n")
+    done = subprocess.run([sys.executable, "-c", code, command], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (2, f"costspan: the command line needs typer: pip install 'costspan[{extra}]'\n")
 
 
 def test_help_imports_neither_the_database_nor_the_server() -> None:

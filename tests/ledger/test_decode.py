@@ -103,9 +103,15 @@ def test_an_internal_span_counts_only_when_it_says_usage_or_cost(otlp: Any) -> N
     assert of_traces(otlp.traces(otlp.failed(kind=1))).calls == []
 
 
-def test_an_amount_of_no_currency_is_unpriced_and_added_to_none(otlp: Any) -> None:
-    row = one(of_traces(otlp.traces(otlp.call({names.COST_AMOUNT: 3.0, names.COST_CURRENCY: None}))))
+@pytest.mark.parametrize("currency", [None, "", "dollars", "U$D", "ÄÖÜ", 5])
+def test_an_amount_of_no_currency_is_unpriced_and_added_to_none(otlp: Any, currency: Any) -> None:
+    row = one(of_traces(otlp.traces(otlp.call({names.COST_AMOUNT: 3.0, names.COST_CURRENCY: currency}))))
     assert (row["cost"], row["currency"], row["cost_state"]) == (None, None, "unpriced")
+
+
+def test_a_currency_is_the_same_in_small_letters(otlp: Any) -> None:
+    row = one(of_traces(otlp.traces(otlp.call({names.COST_AMOUNT: 3.0, names.COST_CURRENCY: "usd"}))))
+    assert (row["cost"], row["currency"]) == (3.0, "USD")
 
 
 def test_a_fetched_response_fills_the_usual_token_and_cost_columns(otlp: Any) -> None:

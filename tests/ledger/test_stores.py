@@ -32,6 +32,7 @@ def test_a_path_is_a_file_and_a_url_a_database(tmp_path: Path, monkeypatch: pyte
         "https://me:hunter2@host",
         "postgresql://me:hunter2@host:port/db",
         "postgresql://me:hun@[ter2@host/db",
+        "postgresql://me:hun@ter2@host/db",
     ],
 )
 def test_what_is_no_store_is_refused_without_its_password(url: str) -> None:

@@ -120,7 +120,7 @@ def test_settings_that_are_not_usable_are_named(environ: dict[str, str], tmp_pat
     environ["COSTSPAN_PRICES"] = "/no/such/file.toml"
     ran = Ran([sys.executable, script(tmp_path, ONE_LINE)], environ)
     assert ran.code == 1
-    assert "COSTSPAN_PRICES '/no/such/file.toml': no such file" in ran.errors
+    assert "COSTSPAN_PRICES '/no/such/file.toml': /no/such/file.toml is not there" in ran.errors
 
 
 def test_the_log_has_a_line_a_call(received: Received, environ: dict[str, str], tmp_path: Path) -> None:

@@ -69,3 +69,21 @@ def test_no_shape_of_an_error_raises(error: Any, outer: Any):
     assert call.error_message is None or isinstance(call.error_message, str)
     read_stated_error(call, error, {"errors": outer, "message": outer})
     assert call.error_type
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("no such key: sk-0123456789abcdef", "no such key: ***"),
+        ("https://costs:hunter2@gateway.internal/v1?key=0123456789", "https://***@gateway.internal/v1?key=***"),
+        ("key_model_access_denied", "key_model_access_denied"),
+        ("invalid_api_key", "invalid_api_key"),
+        ("429", "429"),
+        ("http_500_internal", "http_500_internal"),
+    ],
+)
+def test_a_type_and_a_code_are_kept_without_keys(said: str, kept: str):
+    for error in ({"type": said, "code": said}, {"status": said, "code": said}):
+        call = Call(status=401)
+        read_error_body(json.dumps({"error": error}).encode(), call)
+        assert (call.error_type, call.error_code) == (kept, kept)

@@ -6,6 +6,7 @@ import os
 import platform
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -13,6 +14,7 @@ import msgspec
 from costspan import settings
 from costspan.doctor import export, libraries, others, prices, unpriced
 from costspan.doctor.finding import Finding, as_text
+from costspan.labels import KeyFileError, load_keys
 
 PACKAGES: Final = ("costspan", "opentelemetry-api", "opentelemetry-sdk", "opentelemetry-exporter-otlp", "opentelemetry-distro")
 
@@ -42,12 +44,23 @@ def findings(models: tuple[str, ...] = (), store: str | None = None) -> Iterator
     else:
         given = [name for name in chosen.__struct_fields__ if getattr(chosen, name) != getattr(settings.Settings(), name)]
         yield Finding("Settings", "ok", f"set: {', '.join(given)}" if given else "all at their defaults")
+    yield from _keys(chosen.keys)
     yield from misspelt()
     yield from libraries.check()
     yield from others.check()
     yield from export.check()
     yield from prices.check(chosen, models)
     yield from unpriced.check(store)
+
+
+def _keys(file: Path | None) -> Iterator[Finding]:
+    try:
+        named = load_keys(file) if file else {}
+    except KeyFileError as error:
+        yield Finding("Settings", "problem", f"COSTSPAN_KEYS {error}", "costspan.instrument() fails with it.")
+    else:
+        if file:
+            yield Finding("Settings", "ok", f"keys that {file} names: {len(named)}")
 
 
 def misspelt() -> Iterator[Finding]:

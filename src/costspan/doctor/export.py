@@ -3,6 +3,7 @@
 import io
 import logging
 import os
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -16,8 +17,10 @@ SECTION: Final = "Export"
 TIMEOUT_SECONDS: Final = 3
 WHAT: Final = {"traces": "calls", "metrics": "metrics", "logs": "calls whose span is not sampled"}
 FULL: Final = ("", "always_on", "parentbased_always_on")
+_CONTENT: Final = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 _GRPC_PORT: Final = 4317
 _HTTP_PORT: Final = 4318
+_USER: Final = re.compile(r"^(\w+://)?[^/]*@")
 
 
 def check() -> Iterator[Finding]:
@@ -34,6 +37,8 @@ def check() -> Iterator[Finding]:
         else:
             yield _try(signal)
     yield from _sampling()
+    if os.environ.get(_CONTENT, "").strip().lower() not in ("", "false", "no_content"):
+        yield Finding(SECTION, "note", f"{_CONTENT} is set: costspan records no content all the same (docs/security.md)")
 
 
 def _sampling() -> Iterator[Finding]:
@@ -72,19 +77,18 @@ def _try(signal: str) -> Finding:
     logger.propagate = False
     began = time.perf_counter()
     try:
-        exporter = make_exporter(signal)
+        exporter = make_exporter(signal, TIMEOUT_SECONDS)
         where = endpoint(signal, "grpc" in type(exporter).__module__)
         if refused := _refused(where):
-            return _unreachable(signal, where, refused)
+            return _unreachable(signal, _shown(where), refused)
         arrived = _export_nothing(signal, exporter)
     finally:
         logger.removeHandler(handler)
         logger.propagate = before
     if arrived:
-        return Finding(
-            SECTION, "ok", f"{signal} ({WHAT[signal]}): {where} took an empty request in {time.perf_counter() - began:.2f} s"
-        )
-    return _unreachable(signal, where, told.getvalue().strip().partition("\n")[0] or "the exporter says it failed")
+        took = f"{_shown(where)} took an empty request in {time.perf_counter() - began:.2f} s"
+        return Finding(SECTION, "ok", f"{signal} ({WHAT[signal]}): {took}")
+    return _unreachable(signal, _shown(where), told.getvalue().strip().partition("\n")[0] or "the exporter says it failed")
 
 
 def _unreachable(signal: str, where: str, why: str) -> Finding:
@@ -92,14 +96,23 @@ def _unreachable(signal: str, where: str, why: str) -> Finding:
         SECTION,
         "problem",
         f"{signal} ({WHAT[signal]}) would be lost: {where}: {why}",
-        "Start a Collector or `costspan serve` there, or set OTEL_EXPORTER_OTLP_ENDPOINT.",
+        "Start a Collector or `costspan serve` there, or set OTEL_EXPORTER_OTLP_ENDPOINT; where the port is right, "
+        "OTEL_EXPORTER_OTLP_PROTOCOL: grpc (4317) or http/protobuf (4318).",
     )
+
+
+def _shown(where: str) -> str:
+    """Without a name and password, and without a query: what the doctor says is sent on to others."""
+    return _USER.sub(r"\1***@", where.partition("?")[0])
 
 
 def _refused(where: str) -> str:
     """Why nothing listens there; tried first, since exporters go on trying for as long as their time-out."""
-    parts = urlsplit(where if "//" in where else f"//{where}")
-    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        parts = urlsplit(where if "//" in where else f"//{where}")
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError as error:
+        return f"no usable address: {error}"
     try:
         socket.create_connection((parts.hostname or "localhost", port), TIMEOUT_SECONDS).close()
     except OSError as error:

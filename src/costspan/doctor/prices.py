@@ -22,7 +22,7 @@ def check(settings: Settings, models: tuple[str, ...]) -> Iterator[Finding]:
         book = PriceBook(settings.prices)
     except PriceFileError as error:
         yield Finding(SECTION, "problem", str(error), "Until it is mended, costspan does not start with it.")
-        book = PriceBook()
+        settings, book = Settings(), PriceBook()
     days = int((time.time() - book.built_at) / _DAY)
     age = f"price book {book.version}: {days} days old"
     if days > OLD_DAYS:

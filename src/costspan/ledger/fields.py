@@ -76,6 +76,12 @@ def as_cost(value: AnyValue) -> float | None:
     return cost if cost is not None and cost < COST_LIMIT else None
 
 
+def as_currency(value: AnyValue) -> str | None:
+    """Three letters (ISO 4217), in capitals: an amount of anything else would be a currency of its own."""
+    code = value.string_value.upper()
+    return code if len(code) == 3 and code.isascii() and code.isalpha() else None
+
+
 def as_flag(value: AnyValue) -> bool | None:
     if value.bool_value:
         return True
@@ -150,10 +156,10 @@ OF_CALL: Final[Table] = {
     names.COST_AMOUNT: (AT["cost"], as_cost),
     names.COST_STATE: (AT["cost_state"], as_text),
     names.COST_SOURCE: (AT["cost_source"], as_text),
-    names.COST_CURRENCY: (AT["currency"], as_text),
+    names.COST_CURRENCY: (AT["currency"], as_currency),
     names.FETCHED_COST_AMOUNT: (AT["cost"], as_cost),
     names.FETCHED_COST_SOURCE: (AT["cost_source"], as_text),
-    names.FETCHED_COST_CURRENCY: (AT["currency"], as_text),
+    names.FETCHED_COST_CURRENCY: (AT["currency"], as_currency),
     names.PRICE_VERSION: (AT["price_version"], as_text),
     names.REQUEST_FINGERPRINT: (AT["fingerprint"], as_text),
 }

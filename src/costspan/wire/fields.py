@@ -10,6 +10,7 @@ import msgspec
 
 from costspan import names
 from costspan.call import Call
+from costspan.wire.secrets import masked
 
 MESSAGE_CHARACTERS = 500
 """Longest error message that is told; what is read here is cut to it only after credentials were taken out."""
@@ -195,15 +196,22 @@ def read_error(call: Call, error: object, outer: dict[str, Any]) -> None:
     (watsonx, Writer: ``errors``), FastAPI's ``detail``, TGI's ``error_type`` beside the text, AWS's ``{__type, message}``.
     """
     fields = table(error) or first_table(error) or first_table(outer.get("errors")) or outer
-    kind = text(fields.get("type")) or text(outer.get("error_type"))
+    kind = _kind(fields.get("type")) or _kind(outer.get("error_type"))
     raw_code = fields.get("code")
-    code = text(raw_code) or (str(raw_code) if whole(raw_code) is not None else None)
+    code = _kind(raw_code) or (str(raw_code) if whole(raw_code) is not None else None)
     if kind in ("error", "response.failed"):  # the name of the event, not of the error
         kind = None
     # A caller can act on this one, and its type is the catch-all of every bad request.
-    call.error_type = code if code == "context_length_exceeded" else kind or text(fields.get("status")) or code
+    call.error_type = code if code == "context_length_exceeded" else kind or _kind(fields.get("status")) or code
     call.error_code = code
     call.error_message = _message(error, fields)
+
+
+def _kind(value: object) -> str | None:
+    """A type, code or status, without what looks like a key: some gateways put whole sentences there, and it becomes a label."""
+    said = text(value)
+    # `key_model_access_denied` is a kind of error; no key is without a digit
+    return masked(said, None) if said and any(map(str.isdigit, said)) else said
 
 
 def read_stated_error(call: Call, error: object, outer: dict[str, Any]) -> None:

@@ -21,14 +21,17 @@ class Address:
         """
         self.url = url
         scheme = url.partition("://")[0]
+        unusable = UsageError(
+            f"--store {scheme}://...: no usable address. Special characters in a password are percent-encoded: @ is %40, "
+            f": is %3A, / is %2F. Accepted: {EXAMPLES}."
+        )
         try:
             parts = urlsplit(url)
             self.host, self.port = parts.hostname or "", parts.port
         except ValueError:
-            raise UsageError(
-                f"--store {scheme}://...: no usable address. Special characters in a password are percent-encoded: @ is %40, "
-                f": is %3A, / is %2F. Accepted: {EXAMPLES}."
-            ) from None
+            raise unusable from None
+        if parts.netloc.count("@") > 1:  # the drivers part it at the first one, and show the rest
+            raise unusable
         if scheme not in (*POSTGRESQL, *CLICKHOUSE):
             raise UsageError(f"--store {scheme}://...: no store that costspan knows. Accepted: {EXAMPLES}.")
         self.scheme = scheme

@@ -20,6 +20,7 @@ from costspan.ledger.fields import (
     Table,
     as_cost,
     as_count,
+    as_currency,
     as_flag,
     as_integer,
     as_number,
@@ -60,6 +61,10 @@ def _cost(value: str) -> str:
     return f"if(toFloat64OrNull({value}) >= 0 and toFloat64OrNull({value}) < {COST_LIMIT}, {exact}, null)"
 
 
+def _currency(value: str) -> str:
+    return f"if(match({value}, '^[A-Za-z]{{3}}$'), upper({value}), null)"
+
+
 def _flag(value: str) -> str:
     return f"multiIf(lower({value}) = 'true', true, lower({value}) = 'false', false, null)"
 
@@ -71,6 +76,7 @@ _READ: Final[dict[Callable[..., Any], Callable[[str], str]]] = {
     as_number: _number,
     as_cost: _cost,
     as_flag: _flag,
+    as_currency: _currency,
 }
 
 
@@ -131,7 +137,7 @@ def _settled(said: dict[str, str], source: str, where: str, client: str) -> str:
     listed = ",\n    ".join(f"{values[name]} as {name}" for name in _COLUMNS)
     others = ", ".join(_quoted(name) for name in sorted(NOT_CALLS))
     return (
-        f"with {said['cost']} as said_cost, {said['cost_state']} as said_state\n"
+        f"with if({said['currency']} is null, null, {said['cost']}) as said_cost, {said['cost_state']} as said_state\n"
         f"select\n    {listed}\nfrom {source}\n"
         f"where provider is not null and operation is not null and operation not in ({others})\n"
         f"    and {where}\n    and ({client} or {measured})\n"
