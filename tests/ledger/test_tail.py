@@ -51,6 +51,15 @@ class TestRecent:
         assert recent.after(0, 99)[1] == 7
 
 
+    def test_what_nobody_asks_for_in_time_is_counted_and_the_last_of_it_told(self) -> None:
+        recent = Recent(limit=3)
+        for number in range(0, 20, 2):
+            recent.add([Batch([row(number), row(number + 1)]), Batch([])])
+        arrivals, missed = recent.after(0, 2)
+        assert ([arrival.trace_id for arrival in arrivals], missed) == (["t18", "t19"], 18)
+        assert recent.number == 20
+
+
 class TestFollowing:
     def test_each_call_comes_once_with_its_exact_cost(self, server: Server, otlp: Any) -> None:
         follower = ServerFollower(server.path, ())

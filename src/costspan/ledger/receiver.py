@@ -89,34 +89,36 @@ class Receiver:
         early = _of_a_page(headers, local=self._local) or _without_body(scope["method"], path, kind, paths)
         if early is not None:
             return early
-        body = bytearray()
+        parts: list[bytes] = []
         try:
-            if not await self._fill(body, headers, receive):
+            if not await self._fill(parts, headers, receive):
                 return None
+            body = b"".join(parts)
             if on_report_port:
                 loop = asyncio.get_running_loop()
-                return await loop.run_in_executor(self._reporters, self._asked[path], headers, bytes(body))
-            return await self._export(SIGNALS[path], headers, kind, bytes(body))
+                return await loop.run_in_executor(self._reporters, self._asked[path], headers, body)
+            return await self._export(SIGNALS[path], headers, kind, body)
         except RefusedError as refusal:
             return refuse(refusal, kind)
         finally:
-            self._intake.give_back(len(body))
+            self._intake.give_back(sum(map(len, parts)))
 
-    async def _fill(self, body: bytearray, headers: Mapping[str, str], receive: Receive) -> bool:
-        """Reads the request into `body`, each byte of it counted in; False when the sender went away."""
+    async def _fill(self, parts: list[bytes], headers: Mapping[str, str], receive: Receive) -> bool:
+        """Reads the request into `parts`, each byte of it counted in; False when the sender went away."""
         length = headers.get("content-length", "")
         if length.isdigit() and int(length) > otlp.BODY_LIMIT:
             raise RefusedError(413, _TOO_LARGE)
-        more = True
+        size, more = 0, True
         while more:
             message = await receive()
             if message["type"] == "http.disconnect":
                 return False
             chunk: bytes = message.get("body", b"")
-            if len(body) + len(chunk) > otlp.BODY_LIMIT:
+            size += len(chunk)
+            if size > otlp.BODY_LIMIT:
                 raise RefusedError(413, _TOO_LARGE)
             self._intake.take(len(chunk))
-            body += chunk
+            parts.append(chunk)
             more = message.get("more_body", False)
         return True
 

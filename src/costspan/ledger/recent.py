@@ -6,11 +6,11 @@ Ids only, and a bounded number of them: the calls themselves are in the store. A
 import threading
 from collections import deque
 from collections.abc import Sequence
-from itertools import islice
+from itertools import chain, islice
 from operator import itemgetter
 from typing import Final, NamedTuple
 
-from costspan.ledger.rows import AT, Batch
+from costspan.ledger.rows import AT, Batch, Row
 
 LIMIT: Final = 50_000
 _arrival: Final = itemgetter(AT["trace_id"], AT["span_id"], AT["started_at"])
@@ -30,10 +30,12 @@ class Recent:
     def __init__(self, limit: int = LIMIT) -> None:
         self._limit = limit
         self._lock = threading.Lock()
-        self._unread: deque[tuple[str, str, int]] = deque(maxlen=limit)
+        self._unread: deque[list[Row]] = deque()
         """What came since somebody last asked: most servers are followed by nobody, and adding is all they pay."""
-        self._added = self._unlooked = 0
-        """Calls since the start, and since somebody last asked; those sent again included."""
+        self._waiting = 0
+        """How many calls that is."""
+        self._added = 0
+        """Calls since the start, those sent again included."""
         self._arrivals: dict[tuple[str, str, int], None] = {}
         """In their order; up to twice the limit, so that the oldest are forgotten many at a time."""
         self._number = 0
@@ -60,9 +62,13 @@ class Recent:
         """What was committed."""
         with self._lock:
             for batch in batches:
-                self._unread.extend(map(_arrival, batch.calls))
+                self._unread.append(batch.calls)
                 self._added += len(batch.calls)
-                self._unlooked += len(batch.calls)
+                self._waiting += len(batch.calls)
+            while self._unread and self._waiting - len(self._unread[0]) >= self._limit:
+                unseen = len(self._unread.popleft())
+                self._number += unseen
+                self._waiting -= unseen
 
     def after(self, number: int, most: int) -> tuple[list[Arrival], int]:
         """The calls that came after the first `number`, the last `most` of them, and how many of them are not told."""
@@ -74,13 +80,12 @@ class Recent:
             return newest, came - told
 
     def _look(self) -> None:
-        """Counts what is new of the unread. More than `limit` of them, and the oldest are counted without a look."""
+        """Counts what is new of the unread. Those of which there were more than `limit` were counted without a look."""
         arrivals = self._arrivals
-        self._number += self._unlooked - len(self._unread)
         before = len(arrivals)
-        arrivals |= dict.fromkeys(self._unread)
+        arrivals |= dict.fromkeys(map(_arrival, chain.from_iterable(self._unread)))
         self._number += len(arrivals) - before
         self._unread.clear()
-        self._unlooked = 0
+        self._waiting = 0
         if len(arrivals) > 2 * self._limit:
             self._arrivals = dict.fromkeys(islice(arrivals, len(arrivals) - self._limit, None))

@@ -21,7 +21,7 @@ from costspan.ledger.stores.migrations import migrations, prelude
 SETTINGS: Final[dict[str, str | bool | int | float | list[str]]] = {
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
-    "memory_limit": "2GB",
+    "memory_limit": "1GB",
     # A checkpoint packs the last, half-filled group of rows anew: at the default of 16 MB that is half of what an insert costs.
     "checkpoint_threshold": "256MB",
 }

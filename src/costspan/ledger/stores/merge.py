@@ -15,6 +15,7 @@ _TRACE, _SPAN, _STARTED, _OPERATION, _RESPONSE = (
 )
 _operation: Final = itemgetter(_OPERATION)
 _identity: Final = itemgetter(_TRACE, _SPAN)
+_span_of: Final = itemgetter(_SPAN)
 _started: Final = itemgetter(_STARTED)
 _CLEARED: Final = (*MEASURED, AT["cost_state"], AT["cost_source"], AT["currency"])
 
@@ -47,7 +48,7 @@ def merge(batches: Sequence[Batch]) -> Merged | None:
     if not rows:
         return None
     attempts = [attempt for batch in batches for attempt in batch.attempts]
-    if len(set(map(_identity, rows))) < len(rows):
+    if len(set(map(_span_of, rows))) < len(rows):  # of another trace, or sent again: rarely either
         rows, attempts = _once(batches)
     starts = list(map(_started, rows))
     return Merged(rows, attempts, min(starts), max(starts))
