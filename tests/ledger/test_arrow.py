@@ -4,7 +4,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from costspan.ledger.arrow import to_arrow, trillionths
@@ -34,6 +34,7 @@ def columns_of(rows: list[tuple[Any, ...]], columns: dict[str, Kind]) -> dict[st
         (123.456789012345, 123_456_789_012_345),
         (0.30000000000000004, 300_000_000_000),
         (999_999.999999, 999_999_999_999_000_000),
+        (563.2425082125754, 563_242_508_212_575),
         (0.0, 0),
         (None, None),
     ],
@@ -42,7 +43,11 @@ def test_money_keeps_the_decimal_that_the_double_spells(cost: float | None, spel
     assert trillionths(cost) == spelled
 
 
+@settings(max_examples=300)
 @given(_COSTS)
+@example([563.2425082125754])
+@example([0.1, None, 0.0000000000125])
+@example([None])
 def test_a_column_of_money_is_the_decimals_that_its_doubles_spell(costs: list[float | None]) -> None:
     spelled = [None if cost is None else Decimal(repr(cost)).quantize(_PLACES, ROUND_HALF_EVEN) for cost in costs]
     assert columns_of([(cost,) for cost in costs], {"cost": "money"})["cost"] == spelled

@@ -50,7 +50,6 @@ class TestRecent:
         assert ([arrival.trace_id for arrival in arrivals], missed) == (["t8", "t9"], 8)
         assert recent.after(0, 99)[1] == 7
 
-
     def test_what_nobody_asks_for_in_time_is_counted_and_the_last_of_it_told(self) -> None:
         recent = Recent(limit=3)
         for number in range(0, 20, 2):

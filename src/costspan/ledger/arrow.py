@@ -13,8 +13,10 @@ import pyarrow.compute as pc
 from costspan.ledger.rows import Kind
 
 _PLACES: Final = 10**12
-_EXACT_BELOW: Final = 1_000.0
-"""Below it, a double times 10**12 is off by less than half, so rounding gives the decimal that its repr spells."""
+_EXACT_BELOW: Final = 5e14
+_NEAR_HALF: Final = 0.2
+"""A double below 500, times 10**12, is off by 0.06 at most from the decimal that its repr spells, so that rounding gives the
+same, unless what is rounded is nearly a half."""
 
 _TYPES: Final[dict[Kind, Any]] = {
     "text": pa.string(),
@@ -30,17 +32,19 @@ def trillionths(cost: float | None) -> int | None:
     """The cost in 10**-12 of its currency, equal to the decimal its repr spells (to 12 places)."""
     if cost is None:
         return None
-    if cost < _EXACT_BELOW:
-        return round(cost * _PLACES)
+    product = cost * _PLACES
+    if product < _EXACT_BELOW and abs(product % 1 - 0.5) > _NEAR_HALF:
+        return round(product)
     return int((Decimal(repr(cost)) * _PLACES).to_integral_value(ROUND_HALF_EVEN))
 
 
 def _money(costs: Sequence[float | None]) -> Any:
     """Floats as decimal(18,12): whole trillionths as an integer decimal, whose bytes are then read with 12 places."""
-    doubles = pa.array(costs, pa.float64())
-    most = pc.max(doubles).as_py()
-    if most is None or most < _EXACT_BELOW:  # as `trillionths` does it, all at once
-        trillions = pc.round(pc.multiply(doubles, float(_PLACES)), round_mode="half_to_even").cast(pa.int64())
+    products = pc.multiply(pa.array(costs, pa.float64()), float(_PLACES))
+    from_half = pc.abs(pc.subtract(pc.subtract(products, pc.floor(products)), 0.5))
+    exact = pc.and_(pc.less(products, _EXACT_BELOW), pc.greater(from_half, _NEAR_HALF))
+    if pc.all(exact).as_py() is not False:  # nearly always; None: there are no costs
+        trillions = pc.round(products).cast(pa.int64())
     else:
         trillions = pa.array([trillionths(cost) for cost in costs], pa.int64())
     whole = trillions.cast(pa.decimal128(19, 0))
