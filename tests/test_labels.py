@@ -40,6 +40,11 @@ def test_labels_hold_inside_and_not_outside():
     assert current() == {}
 
 
+def test_the_organisation_may_be_spelled_with_a_z():
+    with costspan.label(organization="acme"):
+        assert current() == {"costspan.organisation": "acme"}
+
+
 def test_inner_labels_add_to_outer_ones_and_override_them():
     with costspan.label(team="a", feature="x"):
         with costspan.label(team="b", user="u"):

@@ -31,9 +31,13 @@ _NONE: dict[str, str] = {}
 _current: ContextVar[dict[str, str]] = ContextVar("costspan_labels", default=_NONE)
 
 
+_ALSO = {"organization": names.ORGANISATION}
+"""Another spelling of a known label: as a free one it would be missing from every report by organisation."""
+
+
 def attribute_of(label: str) -> str:
     """The span attribute of a label: ``team`` -> its own, a free one under the label prefix."""
-    return KNOWN.get(label) or names.LABEL_PREFIX + label
+    return KNOWN.get(label) or _ALSO.get(label) or names.LABEL_PREFIX + label
 
 
 def as_attributes(labels: dict[str, Any]) -> dict[str, str]:

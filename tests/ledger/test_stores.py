@@ -42,6 +42,11 @@ def test_what_is_no_store_is_refused_without_its_password(url: str) -> None:
     assert "ter2" not in str(refused.value)
 
 
+def test_nothing_named_is_not_the_current_directory() -> None:
+    with pytest.raises(UsageError, match="--store: nothing is named"):
+        place_of("")
+
+
 def test_an_address_that_lost_a_slash_is_no_file() -> None:
     with pytest.raises(UsageError, match="no usable address"):
         place_of("postgresql:/me@host/db")

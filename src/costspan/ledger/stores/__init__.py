@@ -23,6 +23,8 @@ def place_of(store: "str | Place | None") -> Place:
         return default_path()
     if isinstance(store, Address):
         return store
+    if store == "":
+        raise UsageError(f"--store: nothing is named. Leave it out for your own ledger ({default_path()}). Accepted: {EXAMPLES}.")
     if isinstance(store, str) and "://" in store:
         return Address(store)
     if isinstance(store, str) and store.partition(":")[0] in (*POSTGRESQL, *CLICKHOUSE):
