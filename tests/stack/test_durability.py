@@ -209,7 +209,7 @@ def test_a_full_queue_is_said_to_the_sender(
 def test_a_collector_that_is_down_for_less_than_the_exporters_timeout_misses_nothing(
     agent: Collector, ledger: Ledger, sink: Sink, prometheus: Prometheus, provider: LocalProvider, tmp_path: Path
 ) -> None:
-    app = App(tmp_path, provider, agent.endpoint, 800, OTEL_METRIC_EXPORT_INTERVAL="500")
+    app = App(tmp_path, provider, agent.endpoint, 1_000, PAUSE, OTEL_METRIC_EXPORT_INTERVAL="500")
     app.has_answered(20)
     agent.kill()
     time.sleep(20)
