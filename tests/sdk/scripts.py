@@ -91,6 +91,11 @@ def plain(provider: LocalProvider, _asked: bool, path: str = CHAT, body: bytes |
     provider.script(path, headers=HEADERS, body=completion() if body is None else body)
 
 
+def unavailable_twice(provider: LocalProvider, _asked: bool) -> None:
+    provider.script(CHAT, status=503, body=b"{}", times=2)
+    plain(provider, False)
+
+
 def streamed(provider: LocalProvider, asked: bool) -> None:
     provider.script(CHAT, headers=HEADERS, chunks=stream(asked))
 

@@ -30,7 +30,7 @@ from sdk.raw_kit import (  # noqa: E402
     unused_port,
 )
 from sdk.requests_kit import Use, facts, same  # noqa: E402
-from sdk.scripts import completion, encode, plain, refused, stream, streamed  # noqa: E402
+from sdk.scripts import completion, encode, plain, refused, stream, streamed, unavailable_twice  # noqa: E402
 from telemetry_kit import Kit  # noqa: E402
 
 BODIES: dict[str, dict[str, Any]] = {
@@ -155,16 +155,12 @@ def test_a_connection_that_breaks_before_the_reply_may_have_cost(provider: Local
 
 
 def test_urllib3s_own_retries_are_one_call_that_says_how_many(provider: LocalProvider, tracked: Any) -> None:
-    def script(provider: LocalProvider, _asked: bool) -> None:
-        provider.script(CHAT, status=503, body=b"{}", times=2)
-        plain(provider, False)
-
     def use(session: Any, url: str) -> Any:
         retry = Retry(total=3, status_forcelist=[503], allowed_methods=None, backoff_factor=0)
         session.mount("http://", HTTPAdapter(max_retries=retry))
         return session.post(url, json=ASK).content
 
-    _, told = same(provider, tracked, script, use)
+    _, told = same(provider, tracked, unavailable_twice, use)
     assert is_priced(told)["costspan.attempts"] == 3
 
 

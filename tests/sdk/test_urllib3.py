@@ -35,7 +35,7 @@ from sdk.raw_kit import (  # noqa: E402
     transcribed,
     unused_port,
 )
-from sdk.scripts import HEADERS, completion, encode, plain, refused, stream, streamed  # noqa: E402
+from sdk.scripts import HEADERS, completion, encode, plain, refused, stream, streamed, unavailable_twice  # noqa: E402
 from telemetry_kit import Kit  # noqa: E402
 
 KEY = {"authorization": "Bearer sk-demo-0001", "content-type": "application/json"}
@@ -266,15 +266,11 @@ def test_a_connection_that_breaks_before_the_reply_may_have_cost(provider: Local
 
 
 def test_its_own_retries_are_one_call_that_says_how_many(provider: LocalProvider, tracked: Any) -> None:
-    def script(provider: LocalProvider, _asked: bool) -> None:
-        provider.script(CHAT, status=503, body=b"{}", times=2)
-        plain(provider, False)
-
     def use(manager: Any, url: str) -> Any:
         retry = Retry(total=3, status_forcelist=[503], allowed_methods=None, backoff_factor=0)
         return facts(manager.request("POST", url, body=encode(ASK), retries=retry))
 
-    _, told = same(provider, tracked, script, use)
+    _, told = same(provider, tracked, unavailable_twice, use)
     assert is_priced(told)["costspan.attempts"] == 3
 
 

@@ -13,7 +13,7 @@ import msgspec
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
 from costspan import names
-from costspan.ledger.fields import COUNT_LIMIT, Table, as_cost, as_count, as_number, as_text
+from costspan.ledger.fields import COUNT_LIMIT, Table, as_cost, as_count, as_number, as_text, key_field
 from costspan.ledger.rows import AT, COST_LIMIT, Row
 
 _REMEMBERED: Final = 50_000
@@ -91,7 +91,7 @@ class _Lookup(dict[bytes, _Known]):
         self._fresh: dict[bytes, tuple[int, int]] = {}
         """What stands before a text that is new each time, its length the last -> where it goes, and the length of it all."""
         for name, index, read in plain:
-            key = b"\n" + bytes((len(name),)) + name.encode()
+            key = key_field(name)
             tag, bound = _HAND_READ[read]
             if tag == _DOUBLE:
                 self._doubles[key + bytes((0x12, 9, _DOUBLE))] = index, bound

@@ -179,10 +179,15 @@ OF_ATTEMPT: Final[Table] = {
 """number, elapsed, status, error type, retry-after"""
 
 
+def key_field(name: str) -> bytes:
+    """The key of a KeyValue as it is sent; of names as short as ours the length is one byte."""
+    key = name.encode()
+    return b"\n" + bytes((len(key),)) + key
+
+
 def values_of(attributes: Iterable[Any], name: str) -> Iterator[AnyValue]:
     """The values of one attribute, found by the bytes of its key without decoding the others."""
-    key = name.encode()
-    field = b"\n" + bytes((len(key),)) + key  # a key this short has a length of one byte
+    field = key_field(name)
     for raw in attributes:
         if field in raw:  # anywhere: the Collector writes a KeyValue's value before its key
             pair = KeyValue.FromString(raw)

@@ -12,13 +12,13 @@ from typing import Final
 from costspan import names
 from costspan.ledger.errors import RefusedError, StoreError
 from costspan.ledger.rows import Batch
-from costspan.ledger.stores.base import Store
+from costspan.ledger.stores.base import BUSY_CALLS, Store
 
 GROUP_CALLS: Final = 50_000
 """Calls in one transaction: enough to make a commit's cost small, few enough to answer within a second."""
 WAITING_CALLS: Final = 200_000
 """Calls that may wait; beyond it senders are told to come back."""
-LINGER_CALLS: Final = 16_384
+LINGER_CALLS: Final = BUSY_CALLS
 LINGER_SECONDS: Final = 0.25
 """While further requests are being read, a transaction waits for them, up to so many calls and so long: small ones cost twice."""
 RETRY_SECONDS: Final = 1

@@ -1,13 +1,13 @@
 """The price book: fills in what a call cost, or why that is not known."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import time_ns
 from typing import Final
 
 from msgspec.structs import replace
 
-from costspan.call import Call, Usage
+from costspan.call import Call
 from costspan.names import PARTIAL, PRICED, TEAM, UNMETERED, UNPRICED
 from costspan.prices.overrides import Overrides
 from costspan.prices.rates import UnmeteredError, UnpriceableError
@@ -76,7 +76,7 @@ class PriceBook:
             call.cost_state = PRICED
             call.price_version = self.version
         else:
-            self._price_carefully(call, billed, found)
+            self._tell_carefully(call, lambda: (found.charge.careful(billed), found.currency))
 
     def price_shares(self, call: Call) -> None:
         """As `price`, of a batch or another sum: each of its shares has its own price, a batch's as of its end."""
@@ -84,16 +84,7 @@ class PriceBook:
         call.context_window = None  # a sum is in nobody's window
         if call.cost_source == "provider" or call.cost_state not in (PRICED, UNPRICED):
             return
-        try:
-            amount, currency = self._of_shares(call)
-        except UnmeteredError:
-            _tell(call, None, None, None, UNMETERED)
-        except UnpriceableError:
-            _tell(call, None, None, None, UNPRICED)
-            call.price_version = self.version
-        else:
-            _tell(call, amount, currency, "local", PRICED)
-            call.price_version = self.version
+        self._tell_carefully(call, lambda: self._of_shares(call))
 
     def _of_shares(self, call: Call) -> tuple[float, str]:
         """What the shares cost together, and in which currency."""
@@ -125,16 +116,17 @@ class PriceBook:
         self._found[key] = found
         return found
 
-    def _price_carefully(self, call: Call, usage: Usage, found: Found) -> None:
+    def _tell_carefully(self, call: Call, reckon: Callable[[], tuple[float, str]]) -> None:
+        """The cost and currency that `reckon` comes to, or why it comes to none."""
         try:
-            cost = found.charge.careful(usage)
+            cost, currency = reckon()
         except UnmeteredError:
             _tell(call, None, None, None, UNMETERED)
         except UnpriceableError:
             _tell(call, None, None, None, UNPRICED)
             call.price_version = self.version
         else:
-            _tell(call, cost, found.currency, "local", PRICED)
+            _tell(call, cost, currency, "local", PRICED)
             call.price_version = self.version
 
 

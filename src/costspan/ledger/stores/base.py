@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from costspan.ledger.rows import Batch, Kind
+
+BUSY_CALLS: Final = 16_384
+"""Calls of a busy server's transactions: what the writer waits for, and what a store takes most easily at once."""
 
 
 class Answer(NamedTuple):

@@ -13,7 +13,7 @@ import duckdb
 from costspan.ledger.arrow import to_arrow
 from costspan.ledger.errors import StoreError, StoreMissingError, StoreUnusableError
 from costspan.ledger.rows import ATTEMPTS, CALLS, Batch, Kind
-from costspan.ledger.stores.base import Answer
+from costspan.ledger.stores.base import BUSY_CALLS, Answer
 from costspan.ledger.stores.duckdb_errors import check_whole, explain
 from costspan.ledger.stores.merge import FETCH_DAYS, LATE, Merged, count_fetched_once, merge
 from costspan.ledger.stores.migrations import migrations, prelude
@@ -25,9 +25,9 @@ SETTINGS: Final[dict[str, str | bool | int | float | list[str]]] = {
     # A checkpoint packs the last, half-filled group of rows anew: at the default of 16 MB that is half of what an insert costs.
     "checkpoint_threshold": "256MB",
 }
-ROW_GROUP: Final = 16_384
-"""Rows of a group, `writer.LINGER_CALLS`: a transaction of as many goes to the file packed. At DuckDB's 122,880 it would go to
-the log first, and be packed by a checkpoint, which stops everything for a second: two fifths more work in all."""
+ROW_GROUP: Final = BUSY_CALLS
+"""Rows of a group: a transaction of as many goes to the file packed. At DuckDB's 122,880 it would go to the log first, and be
+packed by a checkpoint, which stops everything for a second: two fifths more work in all."""
 _NAME: Final = "ledger"
 _SENT_AGAIN: Final = """
     select exists (
